@@ -1,0 +1,61 @@
+"""A `Finding` is one problem in a configuration, with its place; `ConfigError` carries all of them at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from agenthost.errors import AgentHostError, ExitCode
+
+
+class Severity(Enum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """Replace the text from column `column` to `end_column` (1-based, end exclusive) of `line` by `text`."""
+
+    line: int
+    column: int
+    end_column: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Related:
+    """Another place that explains the finding (`first here`)."""
+
+    line: int
+    column: int
+    end_column: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One cause, one finding. `path` is the dotted path (`agents.support.limits.memory`), "" for the file."""
+
+    code: str
+    severity: Severity
+    message: str
+    file: str
+    line: int
+    column: int
+    end_column: int = 0
+    path: str = ""
+    hint: str = ""
+    fix: Fix | None = None
+    related: tuple[Related, ...] = ()
+
+
+class ConfigError(AgentHostError):
+    """The configuration cannot be used. `findings` holds every problem, sorted by place; `source` the file's text."""
+
+    exit_code = ExitCode.CONFIG
+
+    def __init__(self, findings: Sequence[Finding], source: str = "") -> None:
+        self.findings = tuple(findings)
+        self.source = source
+        first = self.findings[0]
+        super().__init__(f"{first.file}:{first.line}:{first.column} {first.code} {first.message}")

@@ -1,0 +1,104 @@
+"""Length-prefixed frames over a stream socket: pure framing, and a blocking and an asyncio end.
+
+The host's ends live on its event loop; a job's end is blocking while the process is idle (it costs no loop) and
+moves to the job's loop with `AsyncChannel` once there is one. A closed peer is `EOFError`/`on_close`, never silence.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Iterator
+
+from agenthost.ipc.messages import Message, decode, encode
+
+_HEADER = struct.Struct("!I")
+MAX_FRAME = 16 * 1024 * 1024  # metadata is at most 64 KiB on the server; settings are files of people
+
+
+class FrameReader:
+    """Turns bytes, however cut, into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Every frame that `data` completes. Raises ValueError when a peer announces an absurd length."""
+        self._buffer += data
+        while len(self._buffer) >= _HEADER.size:
+            (length,) = _HEADER.unpack_from(self._buffer)
+            if length > MAX_FRAME:
+                raise ValueError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
+            end = _HEADER.size + length
+            if len(self._buffer) < end:
+                return
+            frame = bytes(self._buffer[_HEADER.size : end])
+            del self._buffer[:end]
+            yield frame
+
+
+def frame(message: Message) -> bytes:
+    body = encode(message)
+    return _HEADER.pack(len(body)) + body
+
+
+class BlockingChannel:
+    """One end in a process without a loop. Not thread-safe."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(True)
+        self.socket = sock
+        self._reader = FrameReader()
+        self._pending: list[bytes] = []
+
+    def send(self, message: Message) -> None:
+        self.socket.sendall(frame(message))
+
+    def receive(self) -> Message:
+        """The next message; raises EOFError when the peer is gone."""
+        while not self._pending:
+            data = self.socket.recv(65536)
+            if not data:
+                raise EOFError("the host is gone")
+            self._pending.extend(self._reader.feed(data))
+        return decode(self._pending.pop(0))
+
+
+class AsyncChannel(asyncio.Protocol):
+    """One end on an event loop; messages are handed to `on_message` in order, the end to `on_close` once."""
+
+    def __init__(self, on_message: Callable[[Message], None], on_close: Callable[[], None]) -> None:
+        self._reader = FrameReader()
+        self._on_message = on_message
+        self._on_close = on_close
+        self._transport: asyncio.WriteTransport | None = None
+
+    @classmethod
+    async def open(
+        cls, sock: socket.socket, on_message: Callable[[Message], None], on_close: Callable[[], None]
+    ) -> "AsyncChannel":
+        """Take over a connected socket; it is closed with the channel."""
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.create_connection(lambda: cls(on_message, on_close), sock=sock)
+        return protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for body in self._reader.feed(data):
+            self._on_message(decode(body))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._on_close()
+
+    def send(self, message: Message) -> None:
+        """Queue a message; a peer that is gone is reported by `on_close`, not here."""
+        if self._transport is not None:
+            self._transport.write(frame(message))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

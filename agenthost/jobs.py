@@ -1,0 +1,127 @@
+"""Values that describe jobs on their way through the host, and nothing that acts.
+
+An `Offer` is what the LiveKit server asks ("availability"); a `Decision` is the rules' answer to it, an
+`Answer` what goes back over the wire; an `Assignment` makes it a job; a `JobOutcome` ends it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class JobType(Enum):
+    """What the server makes one job of: a room, a publishing participant, or any participant."""
+
+    ROOM = "room"
+    PUBLISHER = "publisher"
+    PARTICIPANT = "participant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomInfo:
+    """The room of an offer. `created_at` is in seconds since the epoch, 0 where the server did not say."""
+
+    name: str
+    sid: str = ""
+    metadata: str = ""
+    num_participants: int = 0
+    max_participants: int = 0
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantInfo:
+    """The participant of a publisher or participant job; room jobs have none. `kind` is lower case: standard, sip …"""
+
+    identity: str
+    sid: str = ""
+    name: str = ""
+    kind: str = "standard"
+    metadata: str = ""
+    attributes: Mapping[str, str] = EMPTY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One job request of the server, before the answer.
+
+    `encoded` is the server's own protobuf message, handed unread to the job process.
+    """
+
+    job_id: str
+    type: JobType
+    room: RoomInfo
+    participant: ParticipantInfo | None = None
+    dispatch_id: str = ""
+    agent_name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = EMPTY
+    deployment: str = ""
+    encoded: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accept:
+    """How the agent's participant shall appear in the room."""
+
+    identity: str
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = EMPTY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """`terminate`: no other worker shall be asked either. `reason` is a short constant for log and metrics."""
+
+    reason: str
+    terminate: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """The server's "it is yours". `url` is empty when the server's own URL holds."""
+
+    offer: Offer
+    accept: Accept
+    token: str = field(repr=False)
+    url: str = ""
+
+
+class JobStatus(Enum):
+    """The three statuses that a worker reports on the wire."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+class OutcomeKind(Enum):
+    """How a job ended; only SUCCEEDED and STOPPED are successes on the wire."""
+
+    SUCCEEDED = "succeeded"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutcome:
+    """The end of a job. `reason` is a short phrase (`room closed`), `error` the text the server is told.
+
+    `error` is empty exactly when the job was a success on the wire.
+    """
+
+    kind: OutcomeKind
+    reason: str
+    error: str = ""
+
+    @property
+    def status(self) -> JobStatus:
+        ok = self.kind in (OutcomeKind.SUCCEEDED, OutcomeKind.STOPPED)
+        return JobStatus.SUCCESS if ok else JobStatus.FAILED
