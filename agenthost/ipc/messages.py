@@ -4,10 +4,12 @@ Host and processes are always of one version (a template is exec'd by its host),
 negotiation; an unknown message is a bug and fails loudly. Encoding is JSON with bytes as base64: nothing a job
 process sends can make the host run code.
 
-    host → template    ForkProcess (with descriptors)          template → host   TemplateReady, InitFailed, Forked, ForkRefused
-    host → job         StartJob, StopJob, ApiToken, LogLevels  job → host        Hello, Ready, InitFailed, Started, Connected,
-                                                                                 Heartbeat, Stopping, Ended
-    host → hook        AskHandler, AskLoad                     hook → host       Hello, Ready, InitFailed, HandlerAnswer, LoadAnswer
+    host → template    ForkProcess (with descriptors)
+    template → host    TemplateReady, InitFailed, ForkRefused
+    host → job         StartJob, StopJob, ApiToken, LogLevels
+    job → host         Hello, Ready, InitFailed, Started, Connected, Heartbeat, Stopping, Ended
+    host → hook        AskHandler, AskLoad
+    hook → host        Hello, Ready, InitFailed, HandlerAnswer, LoadAnswer
 """
 
 import base64
