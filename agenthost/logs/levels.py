@@ -1,0 +1,61 @@
+"""The six log levels and who logs at which; runs in every process of ours, so it needs the standard library only."""
+
+import logging
+from collections.abc import Mapping
+
+TRACE = 5
+LEVELS: Mapping[str, int] = {
+    "TRACE": TRACE,
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARNING": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "CRITICAL": logging.CRITICAL,
+}
+logging.addLevelName(TRACE, "TRACE")
+
+# Libraries that tell each step at DEBUG or INFO: one request of a user's agent would fill the screen.
+QUIET: Mapping[str, str] = dict.fromkeys(
+    (
+        "aiohttp",
+        "asyncio",
+        "filelock",
+        "grpc",
+        "hpack",
+        "httpcore",
+        "httpx",
+        "numba",
+        "openai",
+        "urllib3",
+        "websockets",
+    ),
+    "WARNING",
+)
+
+
+def level_name(level: int) -> str:
+    """The name of the nearest of our six levels at or below `level` (a library's own level 25 is an INFO)."""
+    reached = [name for name, number in LEVELS.items() if number <= level]
+    return reached[-1] if reached else "TRACE"
+
+
+class LevelSetter:
+    """Sets the levels of this process's loggers, and takes back what an earlier `apply` set."""
+
+    def __init__(self) -> None:
+        self._set: tuple[str, ...] = ()
+
+    def apply(self, level: str, levels: Mapping[str, str]) -> None:
+        """`level` for all, `levels` (logger name → level name) for some; libraries in QUIET unless listed there.
+
+        A library is also quiet when `level` is above WARNING: then `level` holds for it.
+        """
+        quiet = QUIET if LEVELS[level] < logging.WARNING else {}
+        wanted = {**quiet, **levels}
+        for name in self._set:
+            if name not in wanted:
+                logging.getLogger(name).setLevel(logging.NOTSET)
+        for name, own in wanted.items():
+            logging.getLogger(name).setLevel(LEVELS[own])
+        logging.getLogger().setLevel(LEVELS[level])
+        self._set = tuple(wanted)
