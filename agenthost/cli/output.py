@@ -1,0 +1,17 @@
+"""What commands write for people and scripts: results on stdout, everything else on stderr.
+
+Both streams are looked up at each call, so that a caller may replace them.
+"""
+
+import sys
+
+
+def line(text: str = "") -> None:
+    """One line of a command's result, on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """One line about what is going on, on stderr, at once."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
