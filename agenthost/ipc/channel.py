@@ -7,7 +7,7 @@ moves to the job's loop with `AsyncChannel` once there is one. A closed peer is 
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from agenthost.ipc.messages import Message, decode, encode
 
@@ -50,6 +50,10 @@ class BlockingChannel:
         self._reader = FrameReader()
         self._pending: list[bytes] = []
 
+    async def to_async(self, on_message: Callable[[Message], None], on_close: Callable[[], None]) -> "AsyncChannel":
+        """This end on the running loop, in place of `self`; messages read but not yet received come first."""
+        return await AsyncChannel.open(self.socket, on_message, on_close, reader=self._reader, pending=self._pending)
+
     def send(self, message: Message) -> None:
         self.socket.sendall(frame(message))
 
@@ -66,25 +70,48 @@ class BlockingChannel:
 class AsyncChannel(asyncio.Protocol):
     """One end on an event loop; messages are handed to `on_message` in order, the end to `on_close` once."""
 
-    def __init__(self, on_message: Callable[[Message], None], on_close: Callable[[], None]) -> None:
-        self._reader = FrameReader()
+    def __init__(
+        self,
+        on_message: Callable[[Message], None],
+        on_close: Callable[[], None],
+        *,
+        reader: FrameReader | None = None,
+        pending: Sequence[bytes] = (),
+    ) -> None:
+        self._reader = reader or FrameReader()
+        self._pending = pending
         self._on_message = on_message
         self._on_close = on_close
         self._transport: asyncio.WriteTransport | None = None
+        self._lost = asyncio.Event()
 
     @classmethod
     async def open(
-        cls, sock: socket.socket, on_message: Callable[[Message], None], on_close: Callable[[], None]
+        cls,
+        sock: socket.socket,
+        on_message: Callable[[Message], None],
+        on_close: Callable[[], None],
+        *,
+        reader: FrameReader | None = None,
+        pending: Sequence[bytes] = (),
     ) -> "AsyncChannel":
-        """Take over a connected socket; it is closed with the channel."""
+        """Take over a connected socket; it is closed with the channel.
+
+        `reader` and `pending` are what a former owner had read of it: half a frame, and whole ones.
+        """
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_connection(lambda: cls(on_message, on_close), sock=sock)
+        _, protocol = await loop.create_connection(
+            lambda: cls(on_message, on_close, reader=reader, pending=pending), sock=sock
+        )
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
+        for body in self._pending:
+            self._on_message(decode(body))
+        self._pending = ()
 
     def data_received(self, data: bytes) -> None:
         for body in self._reader.feed(data):
@@ -92,6 +119,7 @@ class AsyncChannel(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._lost.set()
         self._on_close()
 
     def send(self, message: Message) -> None:
@@ -102,3 +130,8 @@ class AsyncChannel(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    async def close_flushed(self) -> None:
+        """Close once everything queued has been written, or the peer is gone; returns then."""
+        self.close()
+        await self._lost.wait()
