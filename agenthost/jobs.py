@@ -12,6 +12,10 @@ from types import MappingProxyType
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
+def _empty() -> Mapping[str, str]:
+    return EMPTY  # through a factory: dataclasses take a mapping proxy for a mutable default
+
+
 class JobType(Enum):
     """What the server makes one job of: a room, a publishing participant, or any participant."""
 
@@ -41,7 +45,7 @@ class ParticipantInfo:
     name: str = ""
     kind: str = "standard"
     metadata: str = ""
-    attributes: Mapping[str, str] = EMPTY
+    attributes: Mapping[str, str] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ class Offer:
     dispatch_id: str = ""
     agent_name: str = ""
     metadata: str = ""
-    attributes: Mapping[str, str] = EMPTY
+    attributes: Mapping[str, str] = field(default_factory=_empty)
     deployment: str = ""
     encoded: bytes = field(default=b"", repr=False)
 
@@ -70,7 +74,7 @@ class Accept:
     identity: str
     name: str = ""
     metadata: str = ""
-    attributes: Mapping[str, str] = EMPTY
+    attributes: Mapping[str, str] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

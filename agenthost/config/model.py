@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from agenthost.config.conditions import Condition
 from agenthost.jobs import JobType
 
 Seconds = float
@@ -69,13 +70,13 @@ class AcceptTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleConfig:
-    """One rule as written. `when` is the condition's plain data (mapping path → matcher); rules.py compiles it.
+    """One rule as written. `when` is its condition, `ALWAYS` where none is given.
 
     `agent` names the agent whose code runs (implies accept). `permissions` holds only the keys written.
     """
 
     name: str
-    when: Mapping[str, Any]
+    when: Condition
     action: Action
     agent: str | None = None
     accept: AcceptTemplate = AcceptTemplate()
