@@ -1,0 +1,18 @@
+"""Where a LiveKit server is and the pair that signs for it; nothing that acts."""
+
+import secrets
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A LiveKit server as its users need it. `url` is ws(s) or http(s)."""
+
+    url: str
+    api_key: str
+    api_secret: str = field(repr=False)
+
+
+def new_key_pair() -> tuple[str, str]:
+    """A random API key and a secret of 48 characters, good for one run of a local server."""
+    return f"API{secrets.token_hex(6)}", secrets.token_urlsafe(36)

@@ -1,0 +1,115 @@
+"""The folder for what lives only as long as a process: control sockets, connection files, the local server's keys.
+
+`$XDG_RUNTIME_DIR/agenthost`, else `$TMPDIR/agenthost-<uid>`; mode 0700, ours alone. A file in it that its process
+*holds* (`HeldFile`) is locked as long as that process lives, so what a killed process left behind is recognised
+without guessing from pids or ages.
+"""
+
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from agenthost.errors import EnvironmentRefused
+
+
+def runtime_folder(environ: Mapping[str, str]) -> Path:
+    """The folder, made if need be. Raises EnvironmentRefused when it is not ours alone or cannot be made."""
+    if given := environ.get("XDG_RUNTIME_DIR"):
+        folder = Path(given) / "agenthost"
+    else:
+        folder = Path(environ.get("TMPDIR") or tempfile.gettempdir()) / f"agenthost-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise EnvironmentRefused(f"cannot make {folder}: {error.strerror}; set XDG_RUNTIME_DIR or TMPDIR") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        # /tmp is everybody's: whoever made this name first could read the keys or replace a socket
+        raise EnvironmentRefused(
+            f"{folder} is not a folder of mode 0700 of this user; remove it or set XDG_RUNTIME_DIR"
+        )
+    return folder
+
+
+def name_for(file: Path) -> str:
+    """The name under which things that belong to one config file stand in the folder."""
+    return hashlib.sha256(os.fsencode(file.absolute())).hexdigest()[:16]
+
+
+class HeldFile:
+    """A file of mode 0600 that is locked until `remove` or the end of this process."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def create(cls, path: Path, text: str) -> Self:
+        """Write `text` to `path`; a file that another process holds there loses its name to this one."""
+        with _exclusive(path.parent):
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
+                file.write(text)
+        return cls(path, descriptor)
+
+    def remove(self) -> None:
+        """Delete the file, unless another process took over its name, and let go of it. Twice does no harm."""
+        if self._descriptor < 0:
+            return
+        with _exclusive(self.path.parent):
+            if _same_file(self._descriptor, self.path):
+                self.path.unlink()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def held_files(folder: Path, pattern: str) -> tuple[Path, ...]:
+    """The files matching `pattern` whose process lives, the newest first."""
+    with _exclusive(folder):
+        held = [path for path in folder.glob(pattern) if _is_held(path)]
+        return tuple(sorted(held, key=lambda path: path.stat().st_mtime_ns, reverse=True))
+
+
+def remove_abandoned(folder: Path, pattern: str) -> None:
+    """Delete the files matching `pattern` whose process ended without removing them (SIGKILL, power loss)."""
+    with _exclusive(folder):
+        for path in folder.glob(pattern):
+            if not _is_held(path):
+                path.unlink()
+
+
+@contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """One process at a time: between the making of a file and its lock it would look abandoned."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
