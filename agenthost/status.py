@@ -94,7 +94,7 @@ class HostStatus:
     def reason(self) -> str:
         """Why the host is not ready, without any name in it; "" when it is."""
         if self.state is not HostState.RUNNING:
-            return self.state.value
+            return str(self.state.value)
         if not any(agent.registered for agent in self.agents):
             return "not registered with the LiveKit server"
         return ""

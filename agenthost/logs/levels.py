@@ -59,3 +59,9 @@ class LevelSetter:
             logging.getLogger(name).setLevel(LEVELS[own])
         logging.getLogger().setLevel(LEVELS[level])
         self._set = tuple(wanted)
+
+    def reset(self) -> None:
+        """Take back all that was set, except the root logger's level."""
+        for name in self._set:
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        self._set = ()
