@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,8 @@ class HeldFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
                 file.write(text)
+            now = time.time_ns()
+            os.utime(path, ns=(now, now))  # the kernel's own stamp is too coarse to tell which came last
         return cls(path, descriptor)
 
     def remove(self) -> None:

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from agenthost.cli import output, version_cmd
+from agenthost.cli import output, server, version_cmd
 from agenthost.config.findings import ConfigError
 from agenthost.errors import AgentHostError, EntrypointError, EnvironmentRefused, ExitCode, UsageError
 from agenthost.version import __version__
 
-_GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (("About", (version_cmd,)),)
+_GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
+    ("LiveKit", (server,)),
+    ("About", (version_cmd,)),
+)
 
 _INTERRUPTED = 130  # what shells expect of a command that Ctrl-C ended
 

@@ -7,8 +7,9 @@ import sys
 
 
 def line(text: str = "") -> None:
-    """One line of a command's result, on stdout."""
+    """One line of a command's result, on stdout, at once."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def note(text: str) -> None:

@@ -1,0 +1,47 @@
+"""Runs a program to its end, showing what it says as progress, and explains it when it fails."""
+
+import asyncio
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from agenthost.errors import LocalServerError
+
+Report = Callable[[str, str], None]
+"""Gets the step at hand in a few words, and a line of detail or ""; called on the loop, often."""
+
+
+async def run(command: Sequence[str], environ: Mapping[str, str], report: Report, *, step: str) -> None:
+    """Run `command` as `step` and report each line of its output.
+
+    Raises LocalServerError when it fails or cannot start. Cancelled, it kills the command and everything that it started.
+    """
+    report(step, "")
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=dict(environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            limit=1024 * 1024,
+        )
+    except OSError as error:
+        raise LocalServerError(f"{step} failed: {command[0]}: {error.strerror}") from error
+    last_lines: deque[str] = deque(maxlen=12)
+    try:
+        assert process.stdout is not None  # a pipe was asked for
+        async for line in process.stdout:
+            text = line.decode(errors="replace").rstrip()
+            last_lines.append(text)
+            report(step, text)
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if code != 0:
+        words = "".join(f"\n    {line}" for line in last_lines)
+        raise LocalServerError(f"{step} failed, exit code {code}{words and '; its last words:' + words}")

@@ -1,0 +1,49 @@
+"""Where a LiveKit server binary is, or would be put; looks only, and starts nothing."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from agenthost.errors import LocalServerError
+
+VERSION = "1.13.5"
+"""The release that agenthost is tested with, and builds when there is none."""
+
+VARIABLE = "AGENTHOST_LIVEKIT_SERVER"
+
+
+def find(environ: Mapping[str, str]) -> Path | None:
+    """The binary to use: `$AGENTHOST_LIVEKIT_SERVER`, `livekit-server` on PATH, or the one built earlier.
+
+    None when there is none. Raises LocalServerError when the variable names something that cannot be run.
+    """
+    if given := environ.get(VARIABLE):
+        return _given(Path(given).expanduser())
+    if on_path := shutil.which("livekit-server", path=environ.get("PATH", os.defpath)):
+        return Path(on_path)
+    built = built_binary(environ)
+    return built if _runnable(built) else None
+
+
+def built_binary(environ: Mapping[str, str]) -> Path:
+    """Where the binary of this release stands once it is built."""
+    return cache_folder(environ) / f"livekit-server-{VERSION}"
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """`$XDG_CACHE_HOME/agenthost`, else `~/.cache/agenthost`."""
+    if given := environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "agenthost"
+    home = environ.get("HOME")
+    return (Path(home) if home else Path.home()) / ".cache" / "agenthost"
+
+
+def _given(path: Path) -> Path:
+    if not _runnable(path):
+        raise LocalServerError(f"${VARIABLE} names {path}, which is no program that can be run; correct or unset it")
+    return path.absolute()
+
+
+def _runnable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
