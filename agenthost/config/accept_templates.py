@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agenthost.config.findings import Severity
-from agenthost.config.problems import Keys, Problem
+from agenthost.config.nodes import Keys
+from agenthost.config.problems import Problem
 from agenthost.config.subjects import KINDS, Subject, SubjectKind, find_subject
 from agenthost.jobs import JobType
 

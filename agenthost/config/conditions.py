@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from agenthost.config.matcher_parsing import parse_fraction, parse_matcher
 from agenthost.config.matchers import Matcher
-from agenthost.config.problems import Keys, Problem
+from agenthost.config.nodes import Keys
+from agenthost.config.problems import Problem
 from agenthost.config.subjects import Subject, SubjectKind, parse_subject
 from agenthost.jobs import JobType
 

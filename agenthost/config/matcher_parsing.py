@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from agenthost.config.matcher_scalars import Refused, read_bound, read_exact, read_fraction, read_scalar
 from agenthost.config.matchers import Compare, Every, Exists, Matcher, NotMatching, OneOf, Order
-from agenthost.config.problems import Keys, Problem
+from agenthost.config.nodes import Keys
+from agenthost.config.problems import Problem
 from agenthost.config.subjects import Subject
 
 ORDERS = {order.value: order for order in Order}

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from agenthost.config.matchers import Compare, Equals, Every, Glob, Matcher, OneOf, Order, Regex
+from agenthost.config.regexes import regex_problem
 from agenthost.config.subjects import CHOICES, Subject, SubjectKind
+from agenthost.config.units import parse_duration, parse_ratio, suggest_duration, suggest_ratio
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WILDCARDS = frozenset("*?[")
@@ -20,10 +22,6 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 _REGEX = re.compile(r"/(.*)/", re.DOTALL)
 _FLAGGED_REGEX = re.compile(r"/.*[\^$(\[+|\\].*/[gimsuy]+", re.DOTALL)
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 _Bound = TypeVar("_Bound", float, str)
 
@@ -72,17 +70,15 @@ def read_bound(data: object, subject: Subject) -> float | str:
 
 def read_fraction(data: object) -> float:
     """The share 0..1 that `sample` is given, as `10%` or `0.1`."""
-    text = str(data).strip() if isinstance(data, str | int | float) and not isinstance(data, bool) else ""
-    if percent := _PERCENT.fullmatch(text):
-        fraction = float(percent[1]) / 100
-    elif _NUMBER.fullmatch(text):
-        fraction = float(text)
-    else:
-        raise Refused("`sample` is a share of the rooms, 0% to 100%", "write `10%` or `0.1`")
-    if 0 <= fraction <= 1:
-        return fraction
-    hint, fix = (f"write `{text}%`", f"{text}%") if "%" not in text and 1 < fraction <= 100 else ("write `10%`", None)
-    raise Refused("`sample` is a share of the rooms, 0% to 100%", hint, fix=fix)
+    try:
+        if isinstance(data, str | float | int):
+            return parse_ratio(data)
+    except ValueError:
+        pass  # said below, with a way out
+    spellings = suggest_ratio(data)
+    hint = f"write `{spellings[0]}`" if spellings else "write `10%` or `0.1`"
+    fix = spellings[0] if spellings else None
+    raise Refused("`sample` is a share of the rooms, 0% to 100%", hint, code="AH233", fix=fix)
 
 
 # ── text ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,20 +129,6 @@ def _regex(pattern: str) -> Regex:
         hint = "rules use RE2 syntax, which always ends in time: no look-around, no back-references"
         raise Refused(f"this regex cannot be used: {problem}", hint, code="AH235")
     return Regex(pattern=pattern)
-
-
-def regex_problem(pattern: str) -> str:
-    """Why RE2 refuses `pattern`; "" when it takes it."""
-    import re2  # late: the 12 ms and 5 MB are paid by files that hold a regex
-
-    options = re2.Options()
-    options.log_errors = False  # RE2 would write to stderr by itself
-    try:
-        re2.compile(pattern, options)
-    except re2.error as error:
-        detail = error.args[0] if error.args else "not a regex"
-        return detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
-    return ""
 
 
 def _read_json(data: object, subject: Subject) -> Matcher:
@@ -242,9 +224,13 @@ def _as_number(data: object, subject: Subject) -> float:
 
 
 def _as_seconds(data: object, subject: Subject) -> float:
-    if isinstance(data, str) and _DURATION.fullmatch(data.strip()):
-        return sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in _DURATION_PART.findall(data))
-    raise Refused(f"`{subject}` is compared with durations, not with `{data}`", "a duration needs a unit: `5m`, `90s`")
+    try:
+        return parse_duration(data if isinstance(data, str) else "")
+    except ValueError:
+        spelling = next(iter(suggest_duration(data)), "")
+        hint = f"write `{spelling}`" if spelling else "a duration has a unit: `5m`, `90s`, `1h30m`"
+        what = f"`{subject}` is compared with durations, not with `{data}`"
+        raise Refused(what, hint, fix=spelling or None) from None
 
 
 def _as_hour(data: object, subject: Subject, *, last: int) -> int:

@@ -6,9 +6,7 @@
 from dataclasses import dataclass
 
 from agenthost.config.findings import Severity
-
-Keys = tuple[str | int, ...]
-"""A place in the file's data: mapping keys and list indexes from the top, `("agents", "a", "requests", "rules", 0)`."""
+from agenthost.config.nodes import Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

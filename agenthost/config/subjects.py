@@ -12,7 +12,8 @@ import difflib
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from agenthost.config.problems import Keys, Problem
+from agenthost.config.nodes import Keys
+from agenthost.config.problems import Problem
 from agenthost.jobs import JobType
 
 

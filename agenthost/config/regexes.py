@@ -1,0 +1,62 @@
+"""The regexes of rules, on RE2: time grows with the length of the text, whatever the pattern.
+
+The sole user of `re2`, which is imported late: its 12 ms and 5 MB are paid by files that hold a regex. Pure.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+MAX_PATTERN_BYTES = 8 << 20
+"""Memory that one pattern's automaton may need; RE2 refuses larger ones (`(a{1000}){1000}`)."""
+
+_ALWAYS = ""  # matches any text
+
+
+def regex_problem(pattern: str) -> str:
+    """Why RE2 refuses `pattern`; "" when it takes it."""
+    import re2
+
+    try:
+        re2.compile(_encode(pattern), _options(MAX_PATTERN_BYTES))
+    except re2.error as error:
+        detail = error.args[0] if error.args else "not a regex"
+        return detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
+    return ""
+
+
+class RegexSet:
+    """Several patterns, found in one pass over the text. Each has to be one that `regex_problem` finds nothing in."""
+
+    __slots__ = ("_set",)
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        import re2
+
+        # RE2 gives all patterns of a set one budget, and would not tell a match that failed for want of memory from
+        # no match: hence the room for each, and the pattern that must match.
+        self._set = re2.Set.SearchSet(_options(MAX_PATTERN_BYTES * (len(patterns) + 1)))
+        for pattern in patterns:
+            self._set.Add(_encode(pattern))
+        always = self._set.Add(_encode(_ALWAYS))
+        self._set.Compile()
+        if always not in self.hits(""):
+            raise MemoryError(f"{len(patterns)} regexes need more memory than RE2 was given")
+
+    def hits(self, text: str) -> frozenset[int]:
+        """The indexes of the patterns found in `text`."""
+        found: list[int] | None = self._set.Match(_encode(text))
+        return frozenset(found or ())
+
+
+def _options(max_bytes: int) -> Any:
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False  # RE2 would write to stderr by itself
+    options.max_mem = max_bytes
+    return options
+
+
+def _encode(text: str) -> bytes:
+    """UTF-8; half a surrogate pair, which JSON can smuggle in, becomes bytes that no pattern matches."""
+    return text.encode(errors="surrogatepass")

@@ -1,0 +1,180 @@
+"""Compiles conditions into predicates over one offer's `Values`, for the speed that a decision needs.
+
+All regexes on one subject share one RE2 set: a single pass over the text answers them all. Globs become `re` patterns
+of atomic groups, which do not backtrack. Pure; runs in the host.
+"""
+
+import fnmatch
+import operator
+import re
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from agenthost.config.conditions import AllOf, AnyOf, Condition, NotHolding, Sample, Test
+from agenthost.config.matchers import Compare, Equals, Every, Exists, Glob, Matcher, NotMatching, OneOf, Order, Regex
+from agenthost.config.regexes import RegexSet
+from agenthost.config.subjects import Subject
+from agenthost.offer_values import Values
+
+Predicate = Callable[[Values], bool]
+
+_ORDERS: dict[Order, Callable[[Any, Any], bool]] = {
+    Order.GT: operator.gt,
+    Order.GE: operator.ge,
+    Order.LT: operator.lt,
+    Order.LE: operator.le,
+}
+_SAMPLE_BYTES = 8
+
+
+class Compiler:
+    """Turns the conditions of one agent's rules into predicates, and collects the subjects and regexes they read.
+
+    `subjects` and `regex_sets` are what `Values` is to be made with, once all conditions are compiled.
+    """
+
+    def __init__(self, agent: str) -> None:
+        self._agent = agent
+        self._indexes: dict[Subject, int] = {}
+        self._patterns: dict[int, list[str]] = {}
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        return tuple(self._indexes)
+
+    def regex_sets(self) -> dict[int, RegexSet]:
+        """By the index of the subject they are about."""
+        return {index: RegexSet(patterns) for index, patterns in self._patterns.items()}
+
+    def compile(self, condition: Condition, rule: str) -> Predicate:
+        """The predicate of `condition`; `rule` is the name of its rule, which decides what `sample` picks."""
+        match condition:
+            case Test(subject=subject, matcher=matcher):
+                return self._compile_matcher(matcher, self._indexes.setdefault(subject, len(self._indexes)))
+            case Sample(fraction=fraction):
+                return _sample(self._agent, rule, fraction)
+            case AllOf(conditions=conditions):
+                return _all_of([self.compile(part, rule) for part in conditions])
+            case AnyOf(conditions=conditions):
+                return _any_of([self.compile(part, rule) for part in conditions])
+            case NotHolding(condition=inner):
+                return _not(self.compile(inner, rule))
+
+    def _compile_matcher(self, matcher: Matcher, index: int) -> Predicate:
+        match matcher:
+            case Equals(value=value):
+                return _equals(index, value)
+            case Glob(text=text):
+                return _glob(index, text)
+            case Regex(pattern=pattern):
+                return self._regex(index, pattern)
+            case Compare(order=order, bound=bound):
+                return _compare(index, _ORDERS[order], bound)
+            case Exists(wanted=wanted):
+                return lambda values: (values.value(index) is not None) is wanted
+            case OneOf(matchers=matchers):
+                return self._one_of(matchers, index)
+            case Every(matchers=matchers):
+                return _all_of([self._compile_matcher(part, index) for part in matchers])
+            case NotMatching(matcher=inner):
+                holds = self._compile_matcher(inner, index)
+                return lambda values: values.value(index) is not None and not holds(values)
+
+    def _regex(self, index: int, pattern: str) -> Predicate:
+        patterns = self._patterns.setdefault(index, [])
+        number = len(patterns)
+        patterns.append(pattern)
+        return lambda values: number in values.regex_hits(index)
+
+    def _one_of(self, matchers: Sequence[Matcher], index: int) -> Predicate:
+        texts = {part.value for part in matchers if isinstance(part, Equals) and isinstance(part.value, str)}
+        rest = [
+            self._compile_matcher(part, index)
+            for part in matchers
+            if not (isinstance(part, Equals) and isinstance(part.value, str))
+        ]
+        if texts:
+            rest.insert(0, _among(index, frozenset(texts)))
+        return _any_of(rest)
+
+
+def _equals(index: int, wanted: str | int | float | bool) -> Predicate:
+    if isinstance(wanted, bool):
+        return lambda values: values.value(index) is wanted
+    if isinstance(wanted, str):
+        return lambda values: values.value(index) == wanted
+    return lambda values: _is_number(value := values.value(index)) and value == wanted
+
+
+def _among(index: int, wanted: frozenset[str]) -> Predicate:
+    def holds(values: Values) -> bool:
+        value = values.value(index)
+        return isinstance(value, str) and value in wanted
+
+    return holds
+
+
+def _glob(index: int, text: str) -> Predicate:
+    matches = re.compile(fnmatch.translate(text)).match
+
+    def holds(values: Values) -> bool:
+        value = values.value(index)
+        return isinstance(value, str) and matches(value) is not None
+
+    return holds
+
+
+def _compare(index: int, compare: Callable[[Any, Any], bool], bound: float | str) -> Predicate:
+    def holds(values: Values) -> bool:
+        value = values.value(index)
+        comparable = isinstance(value, str) if isinstance(bound, str) else _is_number(value)
+        return comparable and compare(value, bound)
+
+    return holds
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _all_of(parts: list[Predicate]) -> Predicate:
+    if len(parts) == 1:
+        return parts[0]
+
+    def holds(values: Values) -> bool:
+        for part in parts:  # noqa: SIM110 - all() over a generator costs twice as much, and this is the hot path
+            if not part(values):
+                return False
+        return True
+
+    return holds
+
+
+def _any_of(parts: list[Predicate]) -> Predicate:
+    if len(parts) == 1:
+        return parts[0]
+
+    def holds(values: Values) -> bool:
+        for part in parts:  # noqa: SIM110 - as above
+            if part(values):
+                return True
+        return False
+
+    return holds
+
+
+def _not(inner: Predicate) -> Predicate:
+    return lambda values: not inner(values)
+
+
+def _sample(agent: str, rule: str, fraction: float) -> Predicate:
+    threshold = int(fraction * (1 << 8 * _SAMPLE_BYTES))
+    prefix = blake2b(f"{agent}\0{rule}\0".encode(errors="surrogatepass"), digest_size=_SAMPLE_BYTES)
+
+    def holds(values: Values) -> bool:
+        digest = prefix.copy()
+        digest.update(values.room_name.encode(errors="surrogatepass"))
+        return int.from_bytes(digest.digest()) < threshold
+
+    return holds
