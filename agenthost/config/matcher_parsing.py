@@ -68,7 +68,25 @@ def _parse_operators(
     if len(found) > 1 and Exists(wanted=False) in found:
         raise Refused("`exists: false` beside another operator never matches", "write two conditions under `any:`")
     matchers = tuple(matcher for matcher in found if matcher is not None)
+    _check_bounds(matchers)
     return matchers[0] if len(matchers) == 1 else Every(matchers=matchers)
+
+
+def _check_bounds(matchers: tuple[Matcher, ...]) -> None:
+    bounds = [matcher for matcher in matchers if isinstance(matcher, Compare)]
+    for low in bounds:
+        for high in bounds:
+            if low.order not in (Order.GT, Order.GE) or high.order not in (Order.LT, Order.LE):
+                continue
+            touching = low.order is Order.GE and high.order is Order.LE
+            if _exceeds(low.bound, high.bound) or (low.bound == high.bound and not touching):
+                raise Refused(
+                    f"nothing is both `{low.order.value}: {low.bound}` and `{high.order.value}: {high.bound}`"
+                )
+
+
+def _exceeds(low: float | str, high: float | str) -> bool:
+    return low > high if isinstance(low, str) and isinstance(high, str) else float(low) > float(high)
 
 
 def _parse_operator(
