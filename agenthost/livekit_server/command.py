@@ -15,7 +15,7 @@ Report = Callable[[str, str], None]
 async def run(command: Sequence[str], environ: Mapping[str, str], report: Report, *, step: str) -> None:
     """Run `command` as `step` and report each line of its output.
 
-    Raises LocalServerError when it fails or cannot start. Cancelled, it kills the command and everything that it started.
+    Raises LocalServerError when it fails or cannot start. Cancelled, it kills the command and all that it started.
     """
     report(step, "")
     try:
