@@ -1,0 +1,124 @@
+"""The HTTP server of the host: it only reads, and it says nothing about rooms or people.
+
+Runs on the host's event loop.
+
+    GET /healthz   200 while the host works, also when it drains or the LiveKit server is away
+    GET /readyz    200 when new jobs can come, else 503 and the reason, without names
+    GET /worker    the whole status as JSON, for clients on this machine only
+    GET /metrics   Prometheus
+"""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import asdict
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from agenthost.config.model import HttpConfig
+from agenthost.endpoints.ports import refusal
+from agenthost.errors import EnvironmentRefused
+from agenthost.metrics import Metrics
+from agenthost.status import HostStatus
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_STOP_SECONDS = 1.0  # for answers that are under way; they take milliseconds
+
+
+class Endpoints:
+    """`status` is asked once per request. `listen` with host None: no server, and `start` returns None."""
+
+    def __init__(self, listen: HttpConfig, status: Callable[[], HostStatus], metrics: Metrics) -> None:
+        self._listen = listen
+        self._status = status
+        self._metrics = metrics
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> tuple[str, int] | None:
+        """Listen; the bound host and port (port 0 is a real one by then). Raises EnvironmentRefused."""
+        if self._listen.host is None:
+            return None
+        from aiohttp import web
+
+        app = web.Application(client_max_size=1024)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/worker", self._worker)
+        app.router.add_get("/metrics", self._expose)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_SECONDS)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._listen.host, self._listen.port).start()
+        except OSError as error:
+            await self.stop()
+            raise EnvironmentRefused(refusal(self._listen, error)) from error
+        host, port = self._runner.addresses[0][:2]
+        return host, port
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection; also fine when it never started."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _healthz(self, request: "web.Request") -> "web.Response":
+        healthy = self._status().healthy
+        return _text(200 if healthy else 503, "healthy" if healthy else "stopped")
+
+    async def _readyz(self, request: "web.Request") -> "web.Response":
+        reason = self._status().reason
+        return _text(503, f"not ready: {reason}") if reason else _text(200, "ready")
+
+    async def _worker(self, request: "web.Request") -> "web.Response":
+        from aiohttp import web
+
+        if not (_is_loopback(_peer(request)) and _is_loopback(_host_name(request))):
+            return _text(403, "only for clients on this machine, by a loopback address")
+        return web.json_response(_body(self._status()))
+
+    async def _expose(self, request: "web.Request") -> "web.Response":
+        from aiohttp import web
+
+        from agenthost.endpoints.exposition import expose
+
+        exposition = expose(self._status(), self._metrics, accept=request.headers.get("Accept", ""))
+        return web.Response(body=exposition.body, headers={"Content-Type": exposition.content_type})
+
+
+def _text(status: int, text: str) -> "web.Response":
+    from aiohttp import web
+
+    return web.Response(status=status, text=text + "\n", headers={"Cache-Control": "no-store"})
+
+
+def _peer(request: "web.Request") -> str:
+    name = request.transport.get_extra_info("peername") if request.transport else None
+    return str(name[0]) if name else ""
+
+
+def _host_name(request: "web.Request") -> str:
+    """The name the client asked for. A web page that resolves its own name to 127.0.0.1 gives itself away by it."""
+    host = request.host
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def _is_loopback(name: str) -> bool:
+    if name.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _body(status: HostStatus) -> dict[str, Any]:
+    """The status with what is derived from it. Its loads and counts are what the LiveKit server is told."""
+    own = asdict(status, dict_factory=_plain)
+    return {"ready": status.ready, "reason": status.reason, "jobs": status.jobs, "idle": status.idle, **own}
+
+
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value.value if isinstance(value, Enum) else value for key, value in items}

@@ -1,0 +1,54 @@
+"""What the host counts while it runs: plain integers, so that counting costs nothing and imports nothing.
+
+Runs in the host, on its event loop. Gauges are not kept at all: they come from `HostStatus` when somebody asks
+(endpoints/exposition.py).
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from agenthost.jobs import OutcomeKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCount:
+    """How many jobs of an agent ended with this outcome."""
+
+    agent: str
+    outcome: OutcomeKind
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferCount:
+    """How many offers got this answer; `answer` is accept, reject or terminate, `reason` the constant of the reject."""
+
+    agent: str
+    answer: str
+    reason: str
+    count: int
+
+
+class Metrics:
+    """The counters of one host, from its start."""
+
+    def __init__(self) -> None:
+        self._jobs: Counter[tuple[str, OutcomeKind]] = Counter()
+        self._offers: Counter[tuple[str, str, str]] = Counter()
+
+    def count_job(self, *, agent: str, outcome: OutcomeKind) -> None:
+        """A job of `agent` (its id) has ended."""
+        self._jobs[agent, outcome] += 1
+
+    def count_offer(self, *, agent: str, answer: str, reason: str = "") -> None:
+        """An offer was answered. `reason` is one of a few constants, never a text of the user or the server."""
+        self._offers[agent, answer, reason] += 1
+
+    def jobs(self) -> tuple[JobCount, ...]:
+        return tuple(JobCount(agent=agent, outcome=kind, count=n) for (agent, kind), n in self._jobs.items())
+
+    def offers(self) -> tuple[OfferCount, ...]:
+        return tuple(
+            OfferCount(agent=agent, answer=answer, reason=reason, count=n)
+            for (agent, answer, reason), n in self._offers.items()
+        )
