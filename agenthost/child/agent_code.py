@@ -1,0 +1,50 @@
+"""`AgentCode`: an agent's user code, imported and checked. A template loads it once; its forks inherit it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agenthost.child.entrypoint import Entrypoint, as_awaitable, as_callable, resolve
+from agenthost.ipc.messages import TemplateSpec
+
+UserFunction = Callable[..., Any]
+
+_ENTRYPOINT = "an entrypoint is an `async def` that takes the job's context: `async def entrypoint(ctx)`"
+_PREWARM = "prewarm is a function that takes the process: `def prewarm(proc)`"
+_SESSION_END = "session_end is a function that takes the job's context: `async def session_end(ctx)`"
+_HANDLER = "requests.handler is an `async def` that takes the job request: `async def handler(req)`"
+_LOAD = "a load function takes nothing, or the number of active jobs, and returns a number"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCode:
+    """None: the file does not name one."""
+
+    spec: TemplateSpec
+    entrypoint: Entrypoint
+    prewarm: UserFunction | None = None
+    session_end: UserFunction | None = None
+    handler: UserFunction | None = None
+    load: UserFunction | None = None
+
+
+def load_code(spec: TemplateSpec) -> AgentCode:
+    """Import everything that `spec` names. Raises EntrypointError for the first thing that cannot be used.
+
+    Environment, working directory and sys.path must be the agent's already. The callables may be sync or async,
+    but the entrypoint and the handler must be awaitable.
+    """
+    return AgentCode(
+        spec=spec,
+        entrypoint=as_awaitable(resolve(spec.entrypoint), spec.entrypoint, wanted=_ENTRYPOINT),
+        prewarm=_function(spec.prewarm, (1,), _PREWARM),
+        session_end=_function(spec.session_end, (1,), _SESSION_END),
+        handler=None if spec.handler is None else as_awaitable(resolve(spec.handler), spec.handler, wanted=_HANDLER),
+        load=_function(spec.load, (0, 1), _LOAD),
+    )
+
+
+def _function(reference: str | None, arguments: tuple[int, ...], wanted: str) -> UserFunction | None:
+    if reference is None:
+        return None
+    return as_callable(resolve(reference), reference, arguments=arguments, wanted=wanted)

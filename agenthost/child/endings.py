@@ -1,0 +1,68 @@
+"""Why a job ends, as values: which outcome and reason each cause has. Pure; runs in job processes.
+
+ctx.shutdown, room closed, agent removed …   succeeded
+the host asked (StopJob)                     stopped
+the entrypoint raised, connection lost       failed
+"""
+
+from dataclasses import dataclass
+
+from livekit.rtc import DisconnectReason
+
+from agenthost.child.user_errors import error_text, traceback_text
+from agenthost.ipc.messages import Ended
+from agenthost.jobs import OutcomeKind
+
+_LEFT = {
+    DisconnectReason.CLIENT_INITIATED: "room left",
+    DisconnectReason.DUPLICATE_IDENTITY: "replaced by a participant of the same identity",
+    DisconnectReason.PARTICIPANT_REMOVED: "agent removed",
+    DisconnectReason.ROOM_DELETED: "room deleted",
+    DisconnectReason.ROOM_CLOSED: "room closed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The outcome of a job, decided when it begins to end. `error` is for the wire, `traceback` for the log."""
+
+    kind: OutcomeKind
+    reason: str
+    error: str = ""
+    traceback: str = ""
+
+    def message(self) -> Ended:
+        return Ended(kind=self.kind.value, reason=self.reason, error=self.error, traceback=self.traceback)
+
+
+def succeeded(reason: str) -> Ending:
+    return Ending(kind=OutcomeKind.SUCCEEDED, reason=reason)
+
+
+def stopped(reason: str) -> Ending:
+    return Ending(kind=OutcomeKind.STOPPED, reason=reason)
+
+
+def raised(error: BaseException) -> Ending:
+    """User code raised. `sys.exit()` without a code, or with 0, is a way to say: done."""
+    if isinstance(error, SystemExit) and not error.code:
+        return succeeded("sys.exit() was called")
+    return Ending(
+        kind=OutcomeKind.FAILED,
+        reason="entrypoint failed",
+        error=error_text(error),
+        traceback=traceback_text(error),
+    )
+
+
+def disconnected(reason: int) -> Ending:
+    """The room was left for good. `reason` is livekit.rtc's DisconnectReason; unknown ones count as a lost connection.
+
+    An identity taken over by another participant is no failure: restarting would only take it back, in turn.
+    """
+    if reason in _LEFT:
+        return succeeded(_LEFT[DisconnectReason.ValueType(reason)])
+    known = reason in DisconnectReason.values()
+    name = DisconnectReason.Name(DisconnectReason.ValueType(reason)) if known else f"reason {reason}"
+    cause = name.lower().replace("_", " ")
+    return Ending(kind=OutcomeKind.FAILED, reason="room lost", error=f"room lost: the connection ended ({cause})")

@@ -1,0 +1,141 @@
+"""A hook process: `run_hook_process`. One per agent generation that has a request handler or a custom load.
+
+It lives long and answers questions of the host, many at a time, on an event loop of its own. What user code does
+wrong becomes an answer with a detail; hanging is the host's to notice.
+"""
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from numbers import Real
+from typing import Any
+
+from livekit.protocol.agent import Job
+
+from agenthost.child.agent_code import AgentCode
+from agenthost.child.user_errors import error_text
+from agenthost.context.calls import attempt, call, taken_by
+from agenthost.context.job_request import Appearance, JobRequest, Rejection
+from agenthost.ipc.channel import AsyncChannel, BlockingChannel
+from agenthost.ipc.messages import (
+    AskHandler,
+    AskLoad,
+    HandlerAnswer,
+    LoadAnswer,
+    LogLevels,
+    Message,
+    Ready,
+    StopJob,
+)
+from agenthost.logs import pipe_handler
+from agenthost.logs.events import get_logger
+
+log = get_logger("hook")
+
+
+def run_hook_process(channel: BlockingChannel, code: AgentCode) -> int:
+    """Say Ready and answer until the host closes the channel or sends StopJob; returns the exit code."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    channel.send(Ready())
+    task = loop.create_task(Hook(code).run(channel), name="agenthost: hook")
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:  # asyncio lets these out of any task or callback
+            if task.done():
+                raise
+            log.warning("user code tried to exit the hook process", error=type(error).__name__)
+    return 0
+
+
+class Hook:
+    """Answers AskHandler and AskLoad; each question is a task of its own, so a slow one holds up no other."""
+
+    def __init__(self, code: AgentCode) -> None:
+        self._code = code
+        self._channel: AsyncChannel | None = None
+        self._questions: set[asyncio.Task[None]] = set()
+        self._done = asyncio.Event()
+
+    async def run(self, channel: BlockingChannel) -> None:
+        """Until the host is gone or wants no more; questions still open then are dropped."""
+        self._channel = await channel.to_async(self._on_message, self._done.set)
+        await self._done.wait()
+
+    def _on_message(self, message: Message) -> None:
+        match message:
+            case AskHandler():
+                self._start(self._ask_handler(message))
+            case AskLoad():
+                self._start(self._ask_load(message))
+            case LogLevels():
+                pipe_handler.set_levels(message.level, message.levels)
+            case StopJob():
+                self._done.set()
+            case _:
+                log.error("a message that no hook process expects", message=type(message).__name__)
+
+    def _start(self, question: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(question)
+        self._questions.add(task)
+        task.add_done_callback(self._questions.discard)
+
+    def _send(self, message: Message) -> None:
+        assert self._channel is not None
+        self._channel.send(message)
+
+    async def _ask_handler(self, question: AskHandler) -> None:
+        def answer(decided: Appearance | Rejection) -> None:
+            self._send(_handler_answer(question.number, decided))
+
+        request = JobRequest(job=Job.FromString(question.job), proposal=_proposal(question), answer=answer)
+        error = await self._call_handler(request)
+        if error is not None:
+            log.error("the request handler failed", job_id=request.id, exc_info=error)
+        if not request.answered:
+            detail = error_text(error) if error else "the handler returned without calling accept() or reject()"
+            self._send(HandlerAnswer(number=question.number, action="error", detail=detail))
+
+    async def _call_handler(self, request: JobRequest) -> BaseException | None:
+        if self._code.handler is None:
+            return LookupError("this agent has no request handler")
+        try:
+            return await attempt(call(self._code.handler, request))
+        except asyncio.CancelledError as error:  # nobody cancels a question: the handler did it itself
+            return error
+
+    async def _ask_load(self, question: AskLoad) -> None:
+        load, detail = await self._measure(question.active_jobs)
+        self._send(LoadAnswer(number=question.number, load=load, detail=detail))
+
+    async def _measure(self, active_jobs: int) -> tuple[float | None, str]:
+        function = self._code.load
+        if function is None:
+            return None, "this agent has no load function"
+        try:
+            value = await call(function, *taken_by(function, active_jobs))
+        except BaseException as error:  # whatever user code raises is an answer, SystemExit too
+            return None, error_text(error)
+        if type(value) is bool or not isinstance(value, Real) or not math.isfinite(value):
+            return None, f"the load function returned {value!r}, which is no number"
+        return float(value), ""
+
+
+def _proposal(question: AskHandler) -> Appearance:
+    return Appearance(
+        identity=question.identity, name=question.name, metadata=question.metadata, attributes=question.attributes
+    )
+
+
+def _handler_answer(number: int, decided: Appearance | Rejection) -> HandlerAnswer:
+    if isinstance(decided, Rejection):
+        return HandlerAnswer(number=number, action="terminate" if decided.terminate else "reject")
+    return HandlerAnswer(
+        number=number,
+        action="accept",
+        identity=decided.identity,
+        name=decided.name,
+        metadata=decided.metadata,
+        attributes=decided.attributes,
+    )

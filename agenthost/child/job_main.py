@@ -1,0 +1,117 @@
+"""A job process from its prewarm to its exit: `run_job_process`. Runs in forked (or spawned) job processes.
+
+Importing this module brings everything that a job needs, so a template does it before it forks. While the process
+is idle it blocks in one system call, without an event loop: it costs nothing and touches no memory.
+"""
+
+import asyncio
+import inspect
+import os
+import time
+from typing import Any
+
+from agenthost.child.agent_code import AgentCode
+from agenthost.child.job_run import JobRun
+from agenthost.child.user_errors import describe_failure
+from agenthost.context.job_process import JobProcess
+from agenthost.ipc.channel import BlockingChannel
+from agenthost.ipc.messages import LogLevels, Ready, StartJob, StopJob
+from agenthost.logs import pipe_handler
+from agenthost.logs.events import get_logger
+
+log = get_logger("job")
+
+
+def run_job_process(
+    channel: BlockingChannel, code: AgentCode, userdata: dict[str, Any], *, init_began: float | None = None
+) -> int:
+    """Prewarm, wait for one job, run it; returns the exit code. The caller leaves the process with `os._exit`.
+
+    `userdata` is what a shared prewarm left, else empty. `init_began` (time.monotonic(), default: now) is from when
+    the time to get ready counts. Sends InitFailed and returns 1 when prewarm raises.
+    """
+    began = time.monotonic() if init_began is None else init_began
+    process = JobProcess(userdata)
+    loop = None
+    if code.prewarm is not None and not code.spec.prewarm_shared:
+        try:
+            loop = _prewarm(code, process)
+        except BaseException as error:  # SystemExit too: the host must hear why this process cannot serve
+            channel.send(describe_failure("prewarm", error))
+            return 1
+    channel.send(Ready(init_seconds=time.monotonic() - began))
+    start = _wait_for_job(channel)
+    if start is not None:
+        _run_job(start, code, process, channel, loop or asyncio.new_event_loop())
+    return 0
+
+
+def run_shared_prewarm(code: AgentCode, userdata: dict[str, Any]) -> None:
+    """Call prewarm once in a template, for all processes that will be forked from it. Raises what it raises."""
+    loop = _prewarm(code, JobProcess(userdata))
+    if loop is not None:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+def _prewarm(code: AgentCode, process: JobProcess) -> asyncio.AbstractEventLoop | None:
+    """Returns the loop an async prewarm ran on: what it made may be bound to it, so the job must run there."""
+    assert code.prewarm is not None
+    result = code.prewarm(process)
+    if not inspect.isawaitable(result):
+        return None
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(_awaited(result))
+    return loop
+
+
+async def _awaited(result: Any) -> None:
+    await result
+
+
+def _wait_for_job(channel: BlockingChannel) -> StartJob | None:
+    """The job of this process; None when it is not needed any more, or the host is gone."""
+    while True:
+        try:
+            message = channel.receive()
+        except (EOFError, ConnectionResetError):
+            return None
+        match message:
+            case StartJob():
+                return message
+            case StopJob():
+                return None
+            case LogLevels():
+                pipe_handler.set_levels(message.level, message.levels)
+            case _:
+                log.error("a message that no idle process expects", message=type(message).__name__)
+
+
+def _run_job(
+    start: StartJob, code: AgentCode, process: JobProcess, channel: BlockingChannel, loop: asyncio.AbstractEventLoop
+) -> None:
+    """Run the job on `loop`, which is never closed: threads of the user's and of livekit may still call into it."""
+    _export_credentials(start)
+    asyncio.set_event_loop(loop)
+    job = loop.run_until_complete(_make_run(start, code, process))
+    task = loop.create_task(job.run(channel), name="agenthost: job")
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:  # asyncio lets these out of any task or callback
+            if task.done():
+                raise
+            job.interrupt(error)
+
+
+async def _make_run(start: StartJob, code: AgentCode, process: JobProcess) -> JobRun:
+    return JobRun(start, code, process)
+
+
+def _export_credentials(start: StartJob) -> None:
+    """Put the raw pair where LiveKit's libraries look for it; only under `livekit.secret_in_jobs` is there one."""
+    if start.api_key and start.api_secret:
+        os.environ["LIVEKIT_URL"] = start.url
+        os.environ["LIVEKIT_API_KEY"] = start.api_key
+        os.environ["LIVEKIT_API_SECRET"] = start.api_secret

@@ -1,0 +1,86 @@
+"""The LiveKit server API as a job has it: on a token that the host mints and renews. Runs in job processes.
+
+The job holds no secret: with the token it can administer its own room, place SIP calls and create rooms. Only where
+the file says `livekit.secret_in_jobs: true` it signs its own requests with the raw pair.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from livekit import api
+
+T = TypeVar("T")
+
+
+class ApiAccess:
+    """Makes the client when it is first asked for, renews its token, and closes it with the job.
+
+    `url` is the server's (ws or http); `key` and `secret` are empty unless jobs are given the raw pair.
+    """
+
+    def __init__(self, *, url: str, token: str, key: str = "", secret: str = "") -> None:
+        self._url = url
+        self._token = token
+        self._key = key
+        self._secret = secret
+        self._client: api.LiveKitAPI | None = None
+        self._requests: set[asyncio.Task[Any]] = set()
+
+    @property
+    def client(self) -> "api.LiveKitAPI":
+        """The one client of this job. Needs a running loop."""
+        if self._client is None:
+            from livekit import api
+
+            if self._key and self._secret:
+                self._client = api.LiveKitAPI(self._url, self._key, self._secret)
+            else:
+                self._client = api.LiveKitAPI.with_token(self._token, self._url)
+        return self._client
+
+    def renew(self, token: str) -> None:
+        """Use `token` from the next request on, also in services that user code holds on to."""
+        self._token = token
+        if self._client is None or (self._key and self._secret):
+            return
+        client = self._client
+        # livekit-api has no public way to change the token of a client; its services read this at each request.
+        for service in (
+            client.room,
+            client.ingress,
+            client.egress,
+            client.sip,
+            client.agent_dispatch,
+            client.connector,
+        ):
+            service._token = token
+
+    def start(self, request: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
+        """Run a request now, whether or not the caller awaits it; asyncio logs an error that nobody awaits."""
+        task = asyncio.create_task(request, name=name)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+        return task
+
+    @property
+    def requests(self) -> frozenset[asyncio.Task[Any]]:
+        """The requests begun with `start` that are under way."""
+        return frozenset(self._requests)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+
+async def delete_room(access: ApiAccess, name: str) -> "api.DeleteRoomResponse":
+    """Delete a room; one that is gone already is as wanted."""
+    from livekit import api
+
+    try:
+        return await access.client.room.delete_room(api.DeleteRoomRequest(room=name))
+    except api.TwirpError as error:
+        if error.code != api.TwirpErrorCode.NOT_FOUND:
+            raise
+        return api.DeleteRoomResponse()
