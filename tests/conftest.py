@@ -1,57 +1,35 @@
 """Fixtures for all tests: LiveKit servers (a real one, a fake one), real hosts, real participants."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from livekit import api, rtc
 
+from agenthost.livekit_server.build import ensure_installed
+from agenthost.livekit_server.locate import find
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from tests.support.host import HostProcess
+from tests.support.protocols import Join, RunHost, Server
 from tests.support.real_server import RealLiveKitServer
 
 
-class Server(Protocol):
-    """What a client needs to know about a LiveKit server, real or fake."""
-
-    api_key: str
-    api_secret: str
-
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def environment(self) -> dict[str, str]: ...
-
-
-class RunHost(Protocol):
-    """`await run_host(file)`: see the fixture."""
-
-    async def __call__(
-        self,
-        *arguments: str | Path,
-        command: str = "start",
-        server: Server | None = None,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-    ) -> HostProcess: ...
-
-
-class Join(Protocol):
-    """`await participant("room")`: see the fixture."""
-
-    async def __call__(
-        self, room: str, identity: str = "caller", *, attributes: Mapping[str, str] | None = None
-    ) -> rtc.Room: ...
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have a livekit-server ready before the first end-to-end test: building one outlasts any test's time-out."""
+    wanted = any(item.get_closest_marker("e2e") for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        asyncio.run(ensure_installed(lambda step, detail: None))
 
 
 @pytest.fixture(scope="session")
 def livekit_binary() -> Path:
-    """The real livekit-server; installed first where it is missing, so that no test ever skips for want of it."""
-    return Path(os.environ["AGENTHOST_LIVEKIT_SERVER"])
+    """The real livekit-server, the same that `agenthost server path` names."""
+    found = find(os.environ)
+    assert found is not None, "the end-to-end marker is missing on this test: nobody installed a livekit-server"
+    return found
 
 
 @pytest.fixture(scope="session")

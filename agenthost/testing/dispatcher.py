@@ -4,6 +4,8 @@ Runs in the test's process. It remembers every offer and every status, so that t
 """
 
 import asyncio
+import ctypes
+import datetime
 import random
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable
@@ -18,6 +20,7 @@ from agenthost.testing.values import STATUSES, TYPES, OfferOutcome, OfferResult,
 from agenthost.testing.worker_socket import ConnectedWorker, WorkerGone, WorkerKey
 
 AGENT_NAME_ATTRIBUTE = "lk.agent_name"
+TOKEN_TTL = datetime.timedelta(hours=1)
 
 
 def choose_worker(
@@ -46,7 +49,7 @@ class Dispatcher:
         self.statuses: dict[str, list[StatusUpdate]] = {}
         self._api_key = api_key
         self._api_secret = api_secret
-        self._target_load = target_load
+        self._target_load = ctypes.c_float(target_load).value  # loads arrive as 32 bits: 0.7 must be equal to 0.7
         self._budget = budget
         self._slots = asyncio.Semaphore(slots)
         self._changes = changes
@@ -186,7 +189,7 @@ class Dispatcher:
         )
         token = api.AccessToken(self._api_key, self._api_secret).with_identity(answer.participant_identity)
         attributes = dict(answer.participant_attributes) | {AGENT_NAME_ATTRIBUTE: worker.agent_name}
-        token.with_kind("agent").with_grants(grants).with_attributes(attributes)
+        token.with_ttl(TOKEN_TTL).with_kind("agent").with_grants(grants).with_attributes(attributes)
         return token.with_name(answer.participant_name).with_metadata(answer.participant_metadata).to_jwt()
 
 

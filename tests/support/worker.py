@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any
 
@@ -79,10 +80,11 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Worker":
-        self._session = aiohttp.ClientSession()
-        self._socket = await self._session.ws_connect(
-            f"{self._url}/agent", headers={"Authorization": f"Bearer {self._token}"}
-        )
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            headers = {"Authorization": f"Bearer {self._token}"}
+            self._socket = await stack.enter_async_context(session.ws_connect(f"{self._url}/agent", headers=headers))
+            self._stack = stack.pop_all()
         await self.send(agent.WorkerMessage(register=self._registration))
         self._start(self._read())
         await self.wait(lambda: self.worker_id, "the answer to register")
@@ -91,10 +93,9 @@ class Worker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._socket.close()
         for task in self._tasks:
             task.cancel()
-        await self._session.close()
+        await self._stack.aclose()
 
     async def send(self, message: agent.WorkerMessage) -> None:
         await self._socket.send_bytes(message.SerializeToString())
