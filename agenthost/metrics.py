@@ -7,15 +7,13 @@ Runs in the host, on its event loop. Gauges are not kept at all: they come from 
 from collections import Counter
 from dataclasses import dataclass
 
-from agenthost.jobs import OutcomeKind
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCount:
     """How many jobs of an agent ended with this outcome."""
 
     agent: str
-    outcome: OutcomeKind
+    outcome: str
     count: int
 
 
@@ -33,21 +31,23 @@ class Metrics:
     """The counters of one host, from its start."""
 
     def __init__(self) -> None:
-        self._jobs: Counter[tuple[str, OutcomeKind]] = Counter()
+        self._jobs: Counter[tuple[str, str]] = Counter()
         self._offers: Counter[tuple[str, str, str]] = Counter()
 
-    def count_job(self, *, agent: str, outcome: OutcomeKind) -> None:
-        """A job of `agent` (its id) has ended."""
+    def job_ended(self, agent: str, *, outcome: str) -> None:
+        """A job of `agent` (its id) has ended; `outcome` is a value of `jobs.OutcomeKind`."""
         self._jobs[agent, outcome] += 1
 
-    def count_offer(self, *, agent: str, answer: str, reason: str = "") -> None:
+    def offer_answered(self, agent: str, *, answer: str, reason: str = "") -> None:
         """An offer was answered. `reason` is one of a few constants, never a text of the user or the server."""
         self._offers[agent, answer, reason] += 1
 
     def jobs(self) -> tuple[JobCount, ...]:
+        """All counts of jobs that are not 0."""
         return tuple(JobCount(agent=agent, outcome=kind, count=n) for (agent, kind), n in self._jobs.items())
 
     def offers(self) -> tuple[OfferCount, ...]:
+        """All counts of offers that are not 0."""
         return tuple(
             OfferCount(agent=agent, answer=answer, reason=reason, count=n)
             for (agent, answer, reason), n in self._offers.items()

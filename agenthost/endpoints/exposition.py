@@ -93,11 +93,11 @@ class _HostCollector(Collector):
 
     def _jobs_ended(self) -> Metric:
         """Every outcome of every agent from the start, so that a first failure shows as a step from 0 to 1."""
-        counts = {(agent.id, outcome): 0 for agent in self._status.agents for outcome in OutcomeKind}
+        counts = {(agent.id, outcome.value): 0 for agent in self._status.agents for outcome in OutcomeKind}
         counts |= {(job.agent, job.outcome): job.count for job in self._metrics.jobs()}
         family = CounterMetricFamily("agenthost_jobs_ended", "Jobs that have ended", labels=["agent", "outcome"])
         for (agent, outcome), count in counts.items():
-            family.add_metric([agent, outcome.value], count)
+            family.add_metric([agent, outcome], count)
         return family
 
     def _offers(self) -> Metric:

@@ -9,7 +9,6 @@ for those. Code that removes our handler (`basicConfig(force=True)`) gets its li
 without level.
 """
 
-import io
 import logging
 import sys
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from agenthost.logs.lines import encode_line, line_of
 
 
 def install(fd: int, *, level: str, levels: Mapping[str, str]) -> None:
-    """From now on, every record of this process goes to `fd`, and each printed line leaves at its newline.
+    """From now on, every record of this process goes to `fd`.
 
     Called again (after a fork) it replaces what it installed before. The descriptor stays the caller's.
     """
@@ -32,8 +31,6 @@ def install(fd: int, *, level: str, levels: Mapping[str, str]) -> None:
     if not isinstance(logging.getLogRecordFactory(), _RecordFactory):
         logging.setLogRecordFactory(_RecordFactory(logging.getLogRecordFactory()))
     _LEVELS.apply(level, levels)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # not when user code has put something else there
-        sys.stdout.reconfigure(line_buffering=True)
 
 
 def set_levels(level: str, levels: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 
 from agenthost.logs.banner import Banner
-from agenthost.logs.lines import LogLine
+from agenthost.logs.lines import LogLine, line_of
 
 MAX_LINES = 10_000
 MAX_CHARACTERS = 8 * 1024 * 1024
@@ -84,6 +84,23 @@ class LineQueue:
         with self._changed:
             self._closed = True
             self._changed.notify()
+
+
+class LineHandler(logging.Handler):
+    """Puts records into a queue; their arguments are made text here, on the thread that logs."""
+
+    def __init__(self, queue: LineQueue) -> None:
+        super().__init__()
+        self.queue = queue
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.queue.put(line_of(record, {}, user_code=False))
+
+
+def running_queue() -> LineQueue | None:
+    """The queue behind the root logger: where everything logged in this process goes. None: no log was started."""
+    handlers = logging.getLogger().handlers
+    return next((handler.queue for handler in handlers if isinstance(handler, LineHandler)), None)
 
 
 def _size(item: Item) -> int:

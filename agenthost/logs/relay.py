@@ -20,7 +20,7 @@ from enum import Enum
 
 from agenthost.logs.events import FIELDS
 from agenthost.logs.lines import TRACEBACK, LogLine, decode_line
-from agenthost.logs.queue import LineQueue, dropped_line
+from agenthost.logs.queue import dropped_line, running_queue
 from agenthost.logs.splitting import LineGroup, LineSplitter, is_traceback
 
 BUFFER_BYTES = 1024 * 1024
@@ -43,22 +43,12 @@ class OutputRelay:
     """Reads the three pipes until each has ended; the descriptors are the relay's from now on.
 
     `fields` (agent, pid …) are put on every line and win over fields of the same name in the process's own records,
-    which get a `_` behind theirs. `queue` is that of the running LogSystem: the relay holds back while it is
-    congested; without it, it never does. Needs a running loop.
+    which get a `_` behind theirs. While the host's log is congested, the lines wait here. Needs a running loop.
     """
 
-    def __init__(
-        self,
-        stdout_fd: int,
-        stderr_fd: int,
-        log_fd: int,
-        *,
-        fields: Mapping[str, object],
-        queue: LineQueue | None = None,
-    ) -> None:
+    def __init__(self, stdout_fd: int, stderr_fd: int, log_fd: int, *, fields: Mapping[str, object]) -> None:
         self._loop = asyncio.get_running_loop()
         self._fields = dict(fields)
-        self._queue = queue
         self._open = {_Source.STDOUT: stdout_fd, _Source.STDERR: stderr_fd, _Source.LOG: log_fd}
         self._splitters = {source: LineSplitter() for source in _Source}
         self._group = LineGroup()
@@ -165,7 +155,8 @@ class OutputRelay:
             self._drained.set()
 
     def _must_wait(self) -> bool:
-        if self._queue is None or not self._queue.congested:
+        queue = running_queue()
+        if queue is None or not queue.congested:
             return False
         return bool(self._open) or self._loop.time() - self._ended_at < _PATIENCE_SECONDS
 
@@ -200,8 +191,8 @@ class OutputRelay:
         count = self._buffer.told()
         line = dropped_line(count)
         _handle(line, {**self._fields, **line.fields})
-        if self._queue is not None:
-            self._queue.count_dropped(count, told=True)
+        if (queue := running_queue()) is not None:
+            queue.count_dropped(count, told=True)
 
 
 class _Buffer:

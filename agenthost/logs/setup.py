@@ -18,8 +18,8 @@ from agenthost.logs.events import get_logger
 from agenthost.logs.jsonlines import JsonLines
 from agenthost.logs.layout import PlainLines
 from agenthost.logs.levels import LevelSetter
-from agenthost.logs.lines import LogLine, line_of
-from agenthost.logs.queue import Item, LineQueue
+from agenthost.logs.lines import LogLine
+from agenthost.logs.queue import Item, LineHandler, LineQueue
 
 STOP_SECONDS = 2.0
 Command = Literal["dev", "start"]
@@ -46,7 +46,7 @@ def start_logging(config: LogConfig, *, command: Command, stream: TextIO | None)
 
 
 class LogSystem:
-    """The running log. `queue` is what an OutputRelay asks whether it may go on."""
+    """The running log. `queue.dropped` counts the lines that were lost."""
 
     def __init__(self, config: LogConfig, *, command: Command, output: "_Output") -> None:
         self._command = command
@@ -56,7 +56,7 @@ class LogSystem:
         self._writer = _Writer(self.queue, output, self._format_maker(config))
         self._root = logging.getLogger()
         self._before = (self._root.handlers[:], self._root.level)
-        self._root.handlers[:] = [_QueueingHandler(self.queue)]
+        self._root.handlers[:] = [LineHandler(self.queue)]
         self._levels.apply(config.level, config.levels)
         self._writer.start()
 
@@ -100,17 +100,6 @@ def _console_lines(output: "_Output") -> PeopleFormat:
     from agenthost.logs.console import ConsoleLines  # rich: only where there is somebody to see it
 
     return ConsoleLines(width=output.width)
-
-
-class _QueueingHandler(logging.Handler):
-    """The host's one root handler. Its records' arguments are made text here, on the thread that logs."""
-
-    def __init__(self, queue: LineQueue) -> None:
-        super().__init__()
-        self._queue = queue
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._queue.put(line_of(record, {}, user_code=False))
 
 
 class _Writer(threading.Thread):
