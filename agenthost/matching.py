@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from agenthost.config.conditions import AllOf, AnyOf, Condition, NotHolding, Sample, Test
+from agenthost.config.conditions import AllOf, AnyOf, Condition, Matches, NotHolding, Sample
 from agenthost.config.matchers import Compare, Equals, Every, Exists, Glob, Matcher, NotMatching, OneOf, Order, Regex
 from agenthost.config.regexes import RegexSet
 from agenthost.config.subjects import Subject
@@ -50,7 +50,7 @@ class Compiler:
     def compile(self, condition: Condition, rule: str) -> Predicate:
         """The predicate of `condition`; `rule` is the name of its rule, which decides what `sample` picks."""
         match condition:
-            case Test(subject=subject, matcher=matcher):
+            case Matches(subject=subject, matcher=matcher):
                 return self._compile_matcher(matcher, self._indexes.setdefault(subject, len(self._indexes)))
             case Sample(fraction=fraction):
                 return _sample(self._agent, rule, fraction)

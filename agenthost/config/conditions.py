@@ -1,8 +1,8 @@
 """The condition of a rule (`when`) as a typed, frozen tree, and the parser that makes it from the file's plain data.
 
     when:                                   AllOf(
-      room.name: ["support-*", "/^vip/"]      Test(room.name, OneOf(Glob, Regex)),
-      any: [{ time.hour: "8..18" }, …]        AnyOf(Test(time.hour, …), …))
+      room.name: ["support-*", "/^vip/"]      Matches(room.name, OneOf(Glob, Regex)),
+      any: [{ time.hour: "8..18" }, …]        AnyOf(Matches(time.hour, …), …))
 
 A mapping is an AND of its entries. `any` and `all` hold a list of such mappings, `not` one. An empty mapping always
 holds. Pure; every problem is reported, and what could not be understood is left out of the tree.
@@ -20,7 +20,7 @@ from agenthost.jobs import JobType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
+class Matches:
     """One subject, one matcher."""
 
     subject: Subject
@@ -53,7 +53,7 @@ class NotHolding:
     condition: "Condition"
 
 
-Condition = Test | Sample | AllOf | AnyOf | NotHolding
+Condition = Matches | Sample | AllOf | AnyOf | NotHolding
 
 ALWAYS = AllOf()
 GROUPS = ("any", "all", "not")
@@ -115,7 +115,7 @@ def _parse_entry(key: str, value: object, path: Keys, job_type: JobType, problem
         fraction = parse_fraction(value, path, problems)
         return None if fraction is None else Sample(fraction=fraction)
     matcher = parse_matcher(value, path, subject, problems)
-    return None if matcher is None else Test(subject=subject, matcher=matcher)
+    return None if matcher is None else Matches(subject=subject, matcher=matcher)
 
 
 def _shape(path: Keys, message: str, hint: str) -> Problem:

@@ -7,7 +7,7 @@ where no would be: a rule called unreachable is. Pure.
 import fnmatch
 import operator
 
-from agenthost.config.conditions import AllOf, AnyOf, Condition, NotHolding, Sample, Test
+from agenthost.config.conditions import AllOf, AnyOf, Condition, Matches, NotHolding, Sample
 from agenthost.config.matchers import Compare, Equals, Every, Exists, Glob, Matcher, NotMatching, OneOf, Order, Regex
 from agenthost.config.regexes import RegexSet
 
@@ -26,7 +26,7 @@ def implies(stronger: Condition, weaker: Condition) -> bool:
             return True
         case _, Sample(fraction=fraction):
             return fraction == 1  # two samples of one size pick different rooms: the rule's name is in the hash
-        case Test(), Test():
+        case Matches(), Matches():
             return stronger.subject == weaker.subject and _matcher_implies(stronger.matcher, weaker.matcher)
         case NotHolding(condition=first), NotHolding(condition=second):
             return implies(second, first)
