@@ -12,12 +12,16 @@ from typing import Any
 
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.job_run import JobRun
+from agenthost.child.rehearsal import rehearse
 from agenthost.child.user_errors import describe_failure
 from agenthost.context.job_process import JobProcess
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import LogLevels, Ready, StartJob, StopJob
 from agenthost.logs import pipe_handler
 from agenthost.logs.events import get_logger
+
+# A process started for a job that waits already must not be held up; an idle one has the time.
+REHEARSE_AFTER_SECONDS = 0.05
 
 log = get_logger("job")
 
@@ -40,6 +44,8 @@ def run_job_process(
             channel.send(describe_failure("prewarm", error))
             return 1
     channel.send(Ready(init_seconds=time.monotonic() - began))
+    if not channel.wait(REHEARSE_AFTER_SECONDS):
+        rehearse()
     start = _wait_for_job(channel)
     if start is not None:
         _run_job(start, code, process, channel, loop or asyncio.new_event_loop())

@@ -5,6 +5,7 @@ moves to the job's loop with `AsyncChannel` once there is one. A closed peer is 
 """
 
 import asyncio
+import select
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +54,14 @@ class BlockingChannel:
     async def to_async(self, on_message: Callable[[Message], None], on_close: Callable[[], None]) -> "AsyncChannel":
         """This end on the running loop, in place of `self`; messages read but not yet received come first."""
         return await AsyncChannel.open(self.socket, on_message, on_close, reader=self._reader, pending=self._pending)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether there is something to receive, or the peer's end, within this time."""
+        if self._pending:
+            return True
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def send(self, message: Message) -> None:
         self.socket.sendall(frame(message))
