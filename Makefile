@@ -1,0 +1,51 @@
+# `make run` and `make test` need Python >= 3.11, make and the package registries; everything else they get.
+
+# the first of these that is new enough; PYTHON=… names another
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+BIN := .venv/bin
+READY := .venv/.ready
+FAST := tests/unit tests/golden tests/architecture tests/docs
+REAL := tests/integration tests/e2e
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint fast bench clean
+
+help:
+	@echo 'make run    run agenthost.yaml against a LiveKit server on this machine'
+	@echo 'make test   run every check and every test'
+	@echo 'make check  run the checks and the fast tests'
+	@echo 'make bench  measure, and write docs/bench.md'
+	@echo 'make clean  remove what these commands made'
+
+run: $(READY)
+	$(BIN)/agenthost dev agenthost.yaml
+
+test: lint fast
+	$(BIN)/agenthost server install
+	$(BIN)/pytest -q $(REAL)
+
+check: lint fast
+
+lint: $(READY)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fast: $(READY)
+	$(BIN)/pytest -q -n 2 -m 'not slow' $(FAST)
+
+bench: $(READY)
+	$(BIN)/agenthost server install
+	$(BIN)/python tests/bench/run.py
+
+clean:
+	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'make: no Python 3.11 or newer found; install one or say PYTHON=…' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(READY)
