@@ -22,13 +22,15 @@ class WorkerGone(Exception):
 class ConnectedWorker:
     """A registered worker. Public attributes may be read by tests, never set.
 
-    reports    every load report, oldest first
-    jobs       the jobs that this server would still heed a status for, by id
+    registered_at  seconds of time.monotonic()
+    reports        every load report, oldest first
+    jobs           the jobs that this server would still heed a status for, by id
     """
 
     def __init__(self, socket: web.WebSocketResponse, registration: agent.RegisterWorkerRequest) -> None:
         self.id = new_id("AW")
         self.registration = registration
+        self.registered_at = time.monotonic()
         self.reports: list[LoadReport] = []
         self.jobs: dict[str, agent.Job] = {}
         self._socket = socket
