@@ -5,6 +5,7 @@ Standard library only: it runs in every process.
 
 import os
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 _OURS = str(Path(__file__).parents[1]) + os.sep
@@ -20,22 +21,31 @@ def format_traceback(error: BaseException, *, user_code: bool) -> str:
     """
     told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
     if user_code:
-        _hide(told)
+        _leave_out_ours(list(_all(told)))
     return "".join(told.format()).rstrip("\n")
 
 
-def _hide(told: traceback.TracebackException) -> None:
-    told.stack[:] = _user_frames(list(told.stack), is_syntax_error=told.exc_type is SyntaxError)
+def _all(told: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    """The exception, its causes, and the members of groups."""
+    yield told
     for other in (told.__cause__, told.__context__, *(told.exceptions or ())):
         if other is not None:
-            _hide(other)
+            yield from _all(other)
 
 
-def _user_frames(stack: list[traceback.FrameSummary], *, is_syntax_error: bool) -> list[traceback.FrameSummary]:
-    first = next((i for i, frame in enumerate(stack) if _is_foreign(frame.filename)), None)
-    if first is None:
-        return [] if is_syntax_error else stack  # a syntax error names the user's line itself
-    return [frame for frame in stack[first:] if not frame.filename.startswith(_OURS)]
+def _leave_out_ours(exceptions: list[traceback.TracebackException]) -> None:
+    firsts = [_first_foreign(told.stack) for told in exceptions]
+    if all(first is None for first in firsts):
+        for told in exceptions:
+            if hasattr(told, "filename"):  # a syntax error: it names the user's line itself
+                told.stack.clear()
+        return
+    for told, first in zip(exceptions, firsts, strict=True):
+        told.stack[:] = [frame for frame in told.stack[first or 0 :] if not frame.filename.startswith(_OURS)]
+
+
+def _first_foreign(stack: traceback.StackSummary) -> int | None:
+    return next((i for i, frame in enumerate(stack) if _is_foreign(frame.filename)), None)
 
 
 def _is_foreign(filename: str) -> bool:
