@@ -215,8 +215,42 @@ class ReloadConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What an example of `tests:` must come to; None (or empty) is not compared."""
+
+    action: Action | None
+    agent: str | None
+    rule: str | None
+    reason: str | None
+    identity: str | None
+    name: str | None
+    metadata: str | None
+    attributes: Mapping[str, str] | None
+    permissions: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestExample:
+    """One entry of `tests:`. `request` is plain data by the paths of rules, `at` an ISO 8601 moment, None for now.
+
+    `agent` is the id of the agent that gets the request, None for the only one.
+    """
+
+    name: str
+    agent: str | None
+    request: Mapping[str, Any]
+    at: str | None
+    expect: Expectation
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One valid file. `environment` is process environment + env_file, what jobs start from (before `env`)."""
+    """One valid file. `environment` is process environment + env_file, what jobs start from (before `env`).
+
+    `control_socket` None is the default path, unless `control_disabled`. `examples` are the entries of `tests:`,
+    `watched_files` every file that was read for this configuration.
+    """
 
     file: Path
     folder: Path
@@ -225,6 +259,7 @@ class Config:
     log: LogConfig
     http: HttpConfig
     control_socket: str | None
+    control_disabled: bool = False
     preload: tuple[str, ...]
     timezone: str
     reload: ReloadConfig
@@ -232,4 +267,5 @@ class Config:
     drain_timeout: Seconds
     agents: tuple[AgentConfig, ...]
     environment: Mapping[str, str] = field(repr=False)
+    examples: tuple[RequestExample, ...] = ()
     watched_files: tuple[Path, ...] = ()

@@ -1,0 +1,46 @@
+"""Points at every `module:attribute` of a resolved file whose code is not there. Runs no user code."""
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from agenthost.config.collector import Collector
+from agenthost.config.imports import Expectation, check_reference
+from agenthost.config.nodes import Node, find
+from agenthost.config.resolve import Resolved
+
+_ENTRYPOINT = Expectation(whole_module=True, coroutine=True)
+_COROUTINE = Expectation(coroutine=True)
+_CALLABLE = Expectation()
+_MODULE = Expectation(whole_module=True)
+
+_REFERENCES = (
+    (("entrypoint",), _ENTRYPOINT),
+    (("prewarm", "callable"), _CALLABLE),
+    (("session_end",), _CALLABLE),
+    (("requests", "handler"), _COROUTINE),
+    (("load", "custom", "callable"), _CALLABLE),
+)
+
+
+def check_imports(resolved: Resolved, folder: Path, findings: Collector) -> None:
+    """Report every reference that cannot be right, and every working_dir that is not there."""
+    importlib.invalidate_caches()
+    for node, expected in _references(resolved):
+        problem = None if node.opaque else check_reference(str(node.value), folder, expected)
+        if problem is not None:
+            findings.about(problem.code, problem.message, node, hint=problem.hint)
+    for agent in resolved.agents.values():
+        working_dir = agent.entries["working_dir"]
+        if not working_dir.opaque and not (folder / str(working_dir.value)).is_dir():
+            findings.about("AH222", "there is no such folder", working_dir, hint=f"relative ones start at {folder}")
+
+
+def _references(resolved: Resolved) -> Iterator[tuple[Node, Expectation]]:
+    for module in resolved.host.entries["preload"].items:
+        yield module, _MODULE
+    for agent in resolved.agents.values():
+        for path, expected in _REFERENCES:
+            node = find(agent, path)
+            if node is not None:
+                yield node, expected

@@ -1,0 +1,227 @@
+"""Static check of `module:attribute` references: find the file, parse it, look for the name. Runs no user code.
+
+What cannot be decided without running code (a star import, a name made at run time, a compiled module, a package
+that rewrites itself) is accepted: the import itself decides, before a process is used.
+"""
+
+import ast
+import difflib
+import importlib.machinery
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_REFERENCE = re.compile(
+    r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::(?P<attribute>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportProblem:
+    """What is wrong with a reference. `file` and `line` are set when the cause stands in the user's code."""
+
+    code: str
+    message: str
+    hint: str
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What a reference must be. `whole_module`: a module or a script alone is fine. `coroutine`: an `async def`."""
+
+    whole_module: bool = False
+    coroutine: bool = False
+
+
+def check_reference(text: str, folder: Path, expected: Expectation) -> ImportProblem | None:
+    """The first thing wrong with the reference `text`; `folder`, the file's own, comes first on the import path."""
+    if text.endswith(".py"):
+        return _check_script(text, folder, expected)
+    match = _REFERENCE.fullmatch(text)
+    if match is None or (match["attribute"] is None and not expected.whole_module):
+        return _malformed(text)
+    try:
+        source = _find_source(match["module"], str(folder))
+    except ModuleNotFoundError as error:
+        return _missing_module(match["module"], str(error), folder)
+    if source is None or match["attribute"] is None:
+        return None if source is None else _syntax_problem(source)
+    return _check_attribute(source, match["module"], match["attribute"], expected)
+
+
+def _malformed(text: str) -> ImportProblem:
+    candidate = text.replace("/", ".").replace(".py:", ":")
+    if "::" in candidate or (re.fullmatch(r"[\w.]+\.\w+", candidate) and ":" not in candidate):
+        head, _, tail = candidate.replace("::", ":").rpartition(":" if ":" in candidate else ".")
+        candidate = f"{head.strip(':')}:{tail}"
+    usable = _REFERENCE.fullmatch(candidate) and ":" in candidate and candidate != text
+    hint = f"write `{candidate}`" if usable else "write `package.module:attribute`"
+    return ImportProblem(code="AH260", message=f"`{text}` is no `module:attribute`", hint=hint)
+
+
+def _check_script(text: str, folder: Path, expected: Expectation) -> ImportProblem | None:
+    if not expected.whole_module:
+        return _malformed(text)
+    script = folder / text
+    if not script.is_file():
+        return ImportProblem(code="AH261", message=f"there is no file `{text}`", hint=f"looked in {folder}")
+    return _syntax_problem(script)
+
+
+def _find_source(module: str, folder: str) -> Path | None:
+    """The source file of a module; None for one without source. Raises ModuleNotFoundError naming what is missing."""
+    path: list[str] | None = None
+    parts = module.split(".")
+    for index, part in enumerate(parts):
+        if index == 0 and part in sys.builtin_module_names:
+            return None
+        spec = _find_spec(part, tuple(path) if path is not None else (folder, *sys.path))
+        if spec is None:
+            raise ModuleNotFoundError(".".join(parts[: index + 1]))
+        path = list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else []
+        if index < len(parts) - 1 and spec.submodule_search_locations is None:
+            raise ModuleNotFoundError(".".join(parts[: index + 2]))
+        if index == len(parts) - 1:
+            return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    return None
+
+
+def _find_spec(name: str, path: tuple[str, ...]) -> importlib.machinery.ModuleSpec | None:
+    # PathFinder and not find_spec(): that one imports the parent packages. Editable installs hook in as finders.
+    found = importlib.machinery.PathFinder.find_spec(name, list(path))
+    if found is not None:
+        return found
+    for finder in sys.meta_path:
+        if getattr(finder, "__module__", "").startswith("__editable__") and (spec := finder.find_spec(name, None)):
+            return spec
+    return None
+
+
+def _missing_module(module: str, missing: str, folder: Path) -> ImportProblem:
+    hint = f"looked in {folder} and the installed packages"
+    parent, _, last = missing.rpartition(".")
+    place = folder.joinpath(*parent.split(".")) if parent else folder
+    close = difflib.get_close_matches(last, _modules_in(place), n=1, cutoff=0.6)
+    if close:
+        hint = f"did you mean `{parent + '.' if parent else ''}{close[0]}`?"
+    return ImportProblem(code="AH261", message=f"there is no module `{missing}`", hint=hint)
+
+
+def _modules_in(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return [entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or (entry / "__init__.py").is_file()]
+
+
+@cache
+def _parse(file: Path, stamp: tuple[int, int]) -> ast.Module | SyntaxError:
+    try:
+        return ast.parse(file.read_bytes(), filename=str(file))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return error if isinstance(error, SyntaxError) else SyntaxError(str(error))
+
+
+def _tree(file: Path) -> ast.Module | SyntaxError:
+    status = file.stat()
+    return _parse(file, (status.st_mtime_ns, status.st_size))
+
+
+def _syntax_problem(file: Path) -> ImportProblem | None:
+    tree = _tree(file)
+    if isinstance(tree, SyntaxError):
+        where = f"{file.name}:{tree.lineno or 1}"
+        return ImportProblem(
+            code="AH262",
+            message=f"{where} is not valid Python: {tree.msg}",
+            hint="fix the syntax error",
+            file=str(file),
+            line=tree.lineno or 1,
+        )
+    return None
+
+
+def _check_attribute(file: Path, module: str, attribute: str, expected: Expectation) -> ImportProblem | None:
+    tree = _tree(file)
+    if isinstance(tree, SyntaxError):
+        return _syntax_problem(file)
+    names = dict(_bindings(tree.body))
+    first = attribute.partition(".")[0]
+    if first not in names:
+        if "*" in names or "__getattr__" in names or _is_submodule(file, first):
+            return None
+        close = difflib.get_close_matches(first, names, n=1, cutoff=0.6)
+        hint = f"did you mean `{module}:{close[0]}`?" if close else f"define it in {file.name}"
+        message = f"module `{module}` has no `{first}`"
+        return ImportProblem(code="AH263", message=message, hint=hint, file=str(file), line=1)
+    if first == attribute:
+        return _check_kind(names[first], file, f"{module}:{attribute}", expected)
+    return None
+
+
+def _check_kind(node: ast.stmt, file: Path, reference: str, expected: Expectation) -> ImportProblem | None:
+    """Only what is certain is refused: a plain `def` where a coroutine is needed, or a literal."""
+    line = node.lineno
+    if (
+        isinstance(node, ast.FunctionDef)
+        and expected.coroutine
+        and not node.decorator_list
+        and not _returns_awaitable(node)
+    ):
+        message = f"`{reference}` is a plain function ({file.name}:{line})"
+        return ImportProblem(code="AH264", message=message, hint="make it `async def`", file=str(file), line=line)
+    value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+    if isinstance(value, (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Set)):
+        message = f"`{reference}` is a value, not a function ({file.name}:{line})"
+        return ImportProblem(code="AH264", message=message, hint="name a function", file=str(file), line=line)
+    return None
+
+
+def _returns_awaitable(node: ast.FunctionDef) -> bool:
+    """A `def` may still return an awaitable; only one that returns nothing at all surely does not."""
+    return any(isinstance(inner, ast.Return) and inner.value is not None for inner in ast.walk(node))
+
+
+def _is_submodule(file: Path, name: str) -> bool:
+    if file.name != "__init__.py":
+        return False
+    return (file.parent / f"{name}.py").is_file() or (file.parent / name / "__init__.py").is_file()
+
+
+def _bindings(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
+    """The names that a module's top level binds, also inside its `if`, `try`, `with` and loops."""
+    for node in body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, node
+            case ast.Import() | ast.ImportFrom():
+                for alias in node.names:
+                    yield alias.asname or alias.name.partition(".")[0], node
+            case _:
+                for name in _assigned(node):
+                    yield name, node
+                for inner in _blocks(node):
+                    yield from _bindings(inner)
+
+
+def _assigned(node: ast.stmt) -> Iterator[str]:
+    """Names stored anywhere in a statement that is no definition; blocks below it are walked on their own."""
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.stmt):
+            continue
+        for name in ast.walk(inner):
+            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
+                yield name.id
+
+
+def _blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
+    for field in ("body", "orelse", "finalbody"):
+        yield getattr(node, field, [])
+    for handler in getattr(node, "handlers", []):
+        yield handler.body
+    for case in getattr(node, "cases", []):
+        yield case.body

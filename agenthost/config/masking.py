@@ -1,0 +1,66 @@
+"""Keeps secrets out of what people are shown: snippets of a file, and values of a resolved configuration. Pure.
+
+Columns stay as they are, so that carets still point at the right place.
+"""
+
+import hashlib
+import re
+
+from agenthost.config.fields import Spec
+from agenthost.config.host_fields import FILE
+from agenthost.config.nodes import Node
+
+MASK = "•"
+
+_SECRET_NAME = r"[\w.-]*(?:secret|token|password|passwd|credential|api[_-]?key|private[_-]?key)[\w.-]*"
+_ASSIGNED = re.compile(rf"(?i)(?P<head>[\"']?{_SECRET_NAME}[\"']?\s*[:=]\s*[\"']?)(?P<value>[^\s\"',}}#][^\"',}}#\n]*)")
+
+
+def looks_secret(name: str) -> bool:
+    """Whether something called `name` is probably a secret (`OPENAI_API_KEY`)."""
+    return re.fullmatch(f"(?i){_SECRET_NAME}", name) is not None
+
+
+def mask_text(text: str, root: Node | None) -> str:
+    """The file's text with every secret value replaced by dots of the same length; references stay readable.
+
+    Fields that the table calls secret are found by the tree. By their name alone are found those in free mappings,
+    and all of them where the text could not be read.
+    """
+    lines = text.split("\n")
+    if root is not None:
+        _mask_nodes(root, FILE, lines)
+    return "\n".join(_ASSIGNED.sub(_mask_match, line) for line in lines)
+
+
+def fingerprint(secret: str) -> str:
+    """Eight hex digits by which two secrets can be compared without being seen."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:8]
+
+
+def _mask_match(match: re.Match[str]) -> str:
+    value = match["value"]
+    return match["head"] + (value if value.startswith("${") else MASK * len(value))
+
+
+def _mask_nodes(node: Node, spec: Spec | None, lines: list[str]) -> None:
+    secret = spec is not None and spec.field.secret
+    if node.is_scalar:
+        if secret and node.span.line and not node.text.startswith("${") and isinstance(node.value, str | int | float):
+            _mask_span(node, lines)
+        return
+    for key, child in node.entries.items():
+        _mask_nodes(child, spec.child(key) if spec else None, lines)
+    for index, child in enumerate(node.items):
+        _mask_nodes(child, spec.child(index) if spec else None, lines)
+
+
+def _mask_span(node: Node, lines: list[str]) -> None:
+    span = node.span
+    number = span.line - 1
+    line = lines[number]
+    lines[number] = line[: span.column - 1] + MASK * (span.end_column - span.column) + line[span.end_column - 1 :]
+    for follow in range(number + 1, number + node.text.count("\n") + 1):
+        # A value over several lines (`|` or quoted): its further lines hold nothing else.
+        if follow < len(lines):
+            lines[follow] = MASK * len(lines[follow])

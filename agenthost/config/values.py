@@ -1,0 +1,177 @@
+"""Says what is wrong with a value that the schema refused: code, message, the right spelling, and a fix. Pure.
+
+A message quotes a value only if it stands in the file in clear and its field is no secret.
+"""
+
+from dataclasses import dataclass
+
+from agenthost.config.fields import Field, Kind
+from agenthost.config.nodes import Node
+from agenthost.config.scalars import quote, read_scalar, write_scalar
+from agenthost.config.suggestions import suggest_value
+from agenthost.config.units import suggest_duration, suggest_ratio, suggest_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """`replacement` is what the scalar should read instead; None where only the writer can know."""
+
+    code: str
+    message: str
+    hint: str = ""
+    replacement: str | None = None
+
+
+_NOUNS = {
+    Kind.TEXT: "a text",
+    Kind.TEMPLATE: "a text",
+    Kind.CALLABLE: "a text such as `package.module:attribute`",
+    Kind.CHOICE: "one of a few words",
+    Kind.FLAG: "`true` or `false`",
+    Kind.COUNT: "a whole number",
+    Kind.NUMBER: "a number",
+    Kind.DURATION: "a duration such as `30s`",
+    Kind.SIZE: "a size such as `512MB`",
+    Kind.RATIO: "a ratio such as `70%`",
+    Kind.TEXTS: "a list",
+    Kind.LIST: "a list",
+    Kind.TEXT_MAP: "a mapping",
+    Kind.FREE_MAP: "a mapping",
+    Kind.SECTION: "a mapping",
+    Kind.CATALOG: "a mapping",
+}
+
+_MEASURES = {
+    Kind.DURATION: ("AH120", "a duration", suggest_duration),
+    Kind.SIZE: ("AH121", "a size", suggest_size),
+    Kind.RATIO: ("AH122", "a ratio", suggest_ratio),
+}
+
+
+def complain(field: Field, node: Node) -> Complaint:
+    """What to say about the value `node` of `field`, which the schema has refused."""
+    takes_scalar = field.kind not in (
+        Kind.TEXTS,
+        Kind.LIST,
+        Kind.TEXT_MAP,
+        Kind.FREE_MAP,
+        Kind.SECTION,
+        Kind.CATALOG,
+    )
+    if not takes_scalar or not node.is_scalar:
+        return _shape(field, node)
+    if field.kind in _MEASURES:
+        return _measure(field, node)
+    match field.kind:
+        case Kind.FLAG:
+            return _flag(field, node)
+        case Kind.COUNT | Kind.NUMBER:
+            return _number(field, node)
+        case Kind.CHOICE:
+            return _choice(field, node)
+        case _:
+            return _text(field, node)
+
+
+def _shape(field: Field, node: Node) -> Complaint:
+    given = "a list" if node.items or node.value == () else "a mapping" if not node.is_scalar else "a single value"
+    hint = ""
+    if field.kind is Kind.CATALOG:
+        hint = "write one `name: { … }` line for each"
+    elif field.kind is Kind.LIST:
+        hint = "start each item with `- `"
+    elif field.kind is Kind.SECTION and field.path and node.is_scalar:
+        hint = "put its keys below it, indented"
+    return Complaint(code="AH110", message=f"`{_name(field)}` takes {_NOUNS[field.kind]}, not {given}", hint=hint)
+
+
+def _measure(field: Field, node: Node) -> Complaint:
+    code, noun, suggest = _MEASURES[field.kind]
+    suggestions = suggest(node.value)
+    bare = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
+    if bare and suggestions:
+        message = f"{noun} needs a {'%' if field.kind is Kind.RATIO else 'unit'}"
+    else:
+        message = f"{_shown(field, node)} is not {noun}"
+    words = "".join(f", or `{word}`" for word in field.words)
+    if not suggestions:
+        return Complaint(code=code, message=message, hint=f"write {_NOUNS[field.kind].partition('such as ')[2]}{words}")
+    hint = f"write `{suggestions[0]}`"
+    if len(suggestions) > 1:
+        hint += f" (or `{suggestions[1]}`)"
+    return Complaint(code=code, message=message, hint=hint, replacement=suggestions[0])
+
+
+def _flag(field: Field, node: Node) -> Complaint:
+    word = str(node.value).lower()
+    meant = (
+        "true"
+        if word in ("yes", "on", "y", "1", "true")
+        else "false"
+        if word in ("no", "off", "n", "0", "false")
+        else None
+    )
+    return Complaint(
+        code="AH124",
+        message=f"`{_name(field)}` takes `true` or `false`, not {_shown(field, node)}",
+        hint=f"write `{meant}`" if meant else "write `true` or `false`",
+        replacement=meant,
+    )
+
+
+def _number(field: Field, node: Node) -> Complaint:
+    noun = _NOUNS[field.kind] + "".join(f" or `{word}`" for word in field.words)
+    low, high = field.minimum, field.maximum
+    value = node.value
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and (field.kind is Kind.NUMBER or isinstance(value, int))
+    ):
+        bounds = (
+            f"at least {low:g}" if low is not None and value < low else f"at most {high:g}" if high is not None else ""
+        )
+        return Complaint(code="AH112", message=f"`{_name(field)}` must be {bounds}", hint=f"write {bounds}")
+    plain = read_scalar(value.lstrip("0") or "0") if isinstance(value, str) else None
+    meant = write_scalar(plain) if isinstance(plain, int) and not isinstance(plain, bool) else None
+    return Complaint(
+        code="AH110",
+        message=f"`{_name(field)}` takes {noun}, not {_shown(field, node)}",
+        hint=f"write `{meant}`, without quotes and leading zeros" if meant else f"write {noun}",
+        replacement=meant,
+    )
+
+
+def _choice(field: Field, node: Node) -> Complaint:
+    allowed = ", ".join(f"`{choice}`" for choice in field.choices)
+    meant = suggest_value(str(node.value), field.choices) if not node.references else ""
+    return Complaint(
+        code="AH111",
+        message=f"{_shown(field, node)} is no value of `{_name(field)}`: {allowed}",
+        hint=f"did you mean `{meant}`?" if meant else f"write one of {allowed}",
+        replacement=meant or None,
+    )
+
+
+def _text(field: Field, node: Node) -> Complaint:
+    if node.value is None:
+        return Complaint(
+            code="AH110", message=f"`{_name(field)}` takes a text, not nothing", hint='write "" for no text'
+        )
+    return Complaint(
+        code="AH110",
+        message=f"`{_name(field)}` takes a text, and {_shown(field, node)} is not one to YAML",
+        hint=f"quote it: {quote(node.text)}" if not field.secret else "put it in quotes",
+        replacement=quote(node.text),
+    )
+
+
+def _name(field: Field) -> str:
+    return field.path.replace("[]", "").replace(".*", "") or "the file"
+
+
+def _shown(field: Field, node: Node) -> str:
+    if field.secret or node.references:
+        return "this value"
+    text = node.text if len(node.text) <= 40 else node.text[:39] + "…"
+    return f"`{text}`" if text else "an empty text"
