@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from agenthost.cli import output, server, version_cmd
+from agenthost.cli import dispatch_cmd, output, run_cmd, server, version_cmd
 from agenthost.config.findings import ConfigError
 from agenthost.errors import AgentHostError, EntrypointError, EnvironmentRefused, ExitCode, UsageError
 from agenthost.version import __version__
 
 _GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
-    ("LiveKit", (server,)),
+    ("Run", (run_cmd,)),
+    ("LiveKit", (dispatch_cmd, server)),
     ("About", (version_cmd,)),
 )
 

@@ -1,0 +1,86 @@
+"""The base template: `python -m agenthost.child.base_main`, exec'd once by the host, from its main thread.
+
+Imports livekit.rtc and the modules of `preload` once for all agents, then forks agent templates and nothing else.
+It has one thread (OPENBLAS_NUM_THREADS=1 keeps numpy from starting its pool; asserted before the first fork).
+
+While it imports it dies with the host by PDEATHSIG, since it hears nothing; from then on by the end of its socket,
+because it still has to kill what the host left behind.
+"""
+
+import argparse
+import gc
+import importlib
+import json
+import socket
+import sys
+import time
+
+from agenthost import kernel
+from agenthost.child.fork_server import ForkServer
+from agenthost.child.process_setup import Descriptors, reset_signals
+from agenthost.child.template_main import run_template
+from agenthost.child.thread_watch import ThreadWatch
+from agenthost.child.user_errors import describe_failure
+from agenthost.ipc.messages import ForkProcess, InitFailed, TemplateReady, encode
+
+CONTROL_FD = 3
+
+
+def main() -> int:
+    arguments = _parse()
+    kernel.die_with_parent()
+    kernel.limit_open_files(arguments.open_files)
+    reset_signals()
+    control = socket.socket(fileno=CONTROL_FD)
+    control.set_inheritable(False)
+    sys.path[:0] = json.loads(arguments.path)
+    began = time.monotonic()
+    watch = ThreadWatch()
+    try:
+        with watch:
+            _preload(json.loads(arguments.preload))
+    except BaseException as error:
+        control.send(encode(describe_failure("preload", error)))
+        return 1
+    if culprits := watch.culprits():
+        reason = "preload may not start threads: the base template forks. Found " + "; ".join(culprits)
+        control.send(encode(InitFailed(phase="preload", error="ThreadStarted", message=reason)))
+        return 1
+    gc.collect()
+    gc.freeze()
+    kernel.die_with_parent(False)
+
+    def run(request: ForkProcess, descriptors: Descriptors) -> int:
+        return run_template(request, descriptors, host_pid=arguments.host_pid, host_id=arguments.host_id)
+
+    server = ForkServer(
+        control, host_pid=arguments.host_pid, host_id=arguments.host_id, run=run, obstacle=lambda: _obstacle(watch)
+    )
+    server.send(TemplateReady(pid=0, import_seconds=time.monotonic() - began))
+    return server.serve()
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host-pid", type=int, required=True)
+    parser.add_argument("--host-id", required=True)
+    parser.add_argument("--open-files", type=int, required=True)
+    parser.add_argument("--path", required=True)
+    parser.add_argument("--preload", required=True)
+    return parser.parse_args()
+
+
+def _preload(modules: list[str]) -> None:
+    importlib.import_module("livekit.rtc")
+    importlib.import_module("agenthost.context")
+    importlib.import_module("agenthost.child.job_main")
+    for module in modules:
+        importlib.import_module(module)
+
+
+def _obstacle(watch: ThreadWatch) -> str:
+    return "; ".join(watch.culprits())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

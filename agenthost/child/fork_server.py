@@ -1,0 +1,85 @@
+"""The loop of a template: wait for fork requests of the host, fork, report what could not be.
+
+Runs in the base and in the agent templates: one thread, no event loop. Requests come over a SEQPACKET socket, one
+packet a message, each with the descriptors of the process to be. When the host is gone, every process that carries
+its marker is killed here, then this one ends: promise 7 holds even for a host that was SIGKILLed.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+
+from agenthost import kernel
+from agenthost.child.forking import fork_detached
+from agenthost.child.process_setup import Descriptors, limit_resources, reseed, reset_signals, take_over
+from agenthost.ipc.messages import ForkProcess, ForkRefused, Message, decode, encode
+
+PACKET_BYTES = 256 * 1024  # a TemplateSpec with its environment is the largest message
+
+Run = Callable[[ForkProcess, Descriptors], int]
+
+
+class ForkServer:
+    """Serves the requests that arrive on `control`; `run` is what each new process does.
+
+    `obstacle` returns why forking is not safe now (a thread was started), "" when it is.
+    """
+
+    def __init__(
+        self,
+        control: socket.socket,
+        *,
+        host_pid: int,
+        host_id: str,
+        run: Run,
+        obstacle: Callable[[], str],
+    ) -> None:
+        self._control = control
+        self._host_pid = host_pid
+        self._host_id = host_id
+        self._run = run
+        self._obstacle = obstacle
+
+    def send(self, message: Message) -> None:
+        self._control.send(encode(message))
+
+    def serve(self) -> int:
+        """Until the host closes the socket or dies; returns the exit code of the template."""
+        while True:
+            packet, received, _, _ = socket.recv_fds(self._control, PACKET_BYTES, 4)
+            if not packet:
+                return self._end()
+            request = decode(packet)
+            assert isinstance(request, ForkProcess)
+            descriptors = Descriptors.of(received)
+            try:
+                refusal = self._fork(request, descriptors)
+            finally:
+                descriptors.close()
+            if refusal:
+                self.send(ForkRefused(number=request.number, reason=refusal))
+
+    def _fork(self, request: ForkProcess, descriptors: Descriptors) -> str:
+        obstacle = self._obstacle()
+        if obstacle:
+            return obstacle
+        try:
+            fork_detached(lambda: self._child(request, descriptors), self._host_pid)
+        except OSError as error:
+            return f"the kernel refused to fork: {error.strerror}"
+        return ""
+
+    def _child(self, request: ForkProcess, descriptors: Descriptors) -> int:
+        self._control.close()
+        take_over(descriptors)
+        reset_signals()
+        reseed()
+        if request.kind != "template":
+            os.environ[kernel.PROCESS_NUMBER] = str(request.number)
+            limit_resources(request)
+        return self._run(request, descriptors)
+
+    def _end(self) -> int:
+        if os.getppid() != self._host_pid:
+            kernel.kill_marked(self._host_id)
+        return 0

@@ -1,0 +1,57 @@
+"""Forking from a template: twice, so that the new process becomes a child of the host, the subreaper.
+
+Runs in the base and the agent templates, which have one thread and no loop. A template can therefore die at any
+time without a job noticing, and it never has a zombie to reap but the intermediate process, which it awaits here.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+from agenthost.child.process_setup import wait_for_host
+
+
+def fork_detached(run: Callable[[], int], host_pid: int) -> None:
+    """Run `run` in a new child of the host, and exit that process with the code it returns.
+
+    Raises OSError (EAGAIN, ENOMEM) when the kernel refuses one of the two forks.
+    """
+    flush_output()  # what is buffered now would be written again by the child
+    intermediate = os.fork()
+    if intermediate:
+        _, status = os.waitpid(intermediate, 0)
+        refused = os.waitstatus_to_exitcode(status)
+        if refused:
+            raise OSError(abs(refused), os.strerror(abs(refused)), "fork")
+        return
+    first = os.getpid()
+    try:
+        grandchild = os.fork()
+    except OSError as error:
+        os._exit(error.errno or 1)
+    if grandchild:
+        os._exit(0)
+    wait_for_host(first, host_pid)
+    exit_with(run)
+
+
+def exit_with(run: Callable[[], int]) -> None:
+    """Call `run` and leave the process by `_exit`: no atexit handlers, no finalisers of the template's copies."""
+    code = 1
+    try:
+        code = run()
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        flush_output()
+        os._exit(code)
+
+
+def flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # the reader of the pipe is gone, or user code closed the stream: nothing can be told there

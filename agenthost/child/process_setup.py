@@ -1,0 +1,98 @@
+"""The first moments of a forked process: whose child it is, what it inherits, how it hears signals.
+
+Runs in job, hook and template processes right after the fork, before any user code. Nothing of the template that
+was forked may show: its descriptors, handlers, wake-up fd, random numbers and buffers are replaced here.
+"""
+
+import faulthandler
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from agenthost import kernel
+from agenthost.ipc.messages import ForkProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """What the host sent along with a fork request, in this order."""
+
+    channel: int
+    stdout: int
+    stderr: int
+    log: int
+
+    @classmethod
+    def of(cls, received: Sequence[int]) -> "Descriptors":
+        return cls(*received)
+
+    def close(self) -> None:
+        for descriptor in (self.channel, self.stdout, self.stderr, self.log):
+            os.close(descriptor)
+
+
+def wait_for_host(intermediate: int, host_pid: int) -> None:
+    """Return once the host is this process's parent and will take it along when it dies; exit if it is gone.
+
+    `intermediate` is the first of the two forks; it exits at once, so this is a matter of microseconds.
+    """
+    while os.getppid() == intermediate:
+        os.sched_yield()
+    kernel.die_with_parent()
+    if os.getppid() != host_pid:
+        os._exit(1)  # the host was killed, or is not a subreaper: nobody would look after this process
+
+
+def take_over(descriptors: Descriptors) -> None:
+    """Make the host's pipes this process's standard streams and give it a session of its own."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(descriptors.stdout, 1)
+    os.dup2(descriptors.stderr, 2)
+    os.close(descriptors.stdout)
+    os.close(descriptors.stderr)
+    # A pipe would make stdout block-buffered: a print must reach the log when it happens.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+
+
+def reset_signals() -> None:
+    """Default handlers, then ours: the host alone decides when a process ends, also when a group is signalled."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    owner = os.getpid()
+
+    def ignore(number: int, _frame: FrameType | None) -> None:
+        # Not SIG_IGN: that would be inherited by a program which the user's code starts and later terminates.
+        if os.getpid() != owner:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ignore)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
+
+
+def reseed() -> None:
+    """Other random numbers than the template's other children."""
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def limit_resources(request: ForkProcess) -> None:
+    if request.open_files is not None:
+        kernel.limit_open_files(request.open_files)
+    kernel.prefer_for_oom_kill()

@@ -1,0 +1,87 @@
+"""An agent template: forked from the base, one per (agent, generation).
+
+Takes the agent's environment and working directory, imports the agent's module, runs a shared prewarm, freezes the
+heap, and then only forks: job processes and, where the agent has a request handler or load function, a hook process.
+"""
+
+import gc
+import importlib
+import os
+import socket
+import sys
+import time
+from typing import Any
+
+from agenthost.child.agent_code import AgentCode, load_code
+from agenthost.child.fork_server import ForkServer
+from agenthost.child.hook_main import run_hook_process
+from agenthost.child.job_main import run_job_process, run_shared_prewarm
+from agenthost.child.process_setup import Descriptors
+from agenthost.child.thread_watch import ThreadWatch
+from agenthost.child.user_errors import describe_failure
+from agenthost.ipc.channel import BlockingChannel
+from agenthost.ipc.messages import ForkProcess, Hello, Message, TemplateReady, TemplateSpec, encode
+from agenthost.logs import pipe_handler
+
+
+def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: int, host_id: str) -> int:
+    """The whole life of an agent template; returns its exit code."""
+    assert request.spec is not None
+    spec = request.spec
+    control = socket.socket(fileno=descriptors.channel)
+    control.send(encode(Hello(pid=os.getpid())))
+    enter_environment(spec, descriptors.log)
+    began = time.monotonic()
+    userdata: dict[str, Any] = {}
+    watch = ThreadWatch()
+    phase = "import"
+    try:
+        with watch:
+            code = load_code(spec)
+            if code.prewarm is not None and spec.prewarm_shared:
+                phase = "prewarm"
+                run_shared_prewarm(code, userdata)
+    except BaseException as error:
+        control.send(encode(describe_failure(phase, error)))
+        return 1
+    gc.collect()
+    gc.freeze()
+    server = ForkServer(
+        control,
+        host_pid=host_pid,
+        host_id=host_id,
+        run=lambda fork, ends: run_forked(fork, ends, code, userdata),
+        obstacle=lambda: "" if spec.forks_with_threads else "; ".join(watch.culprits()),
+    )
+    server.send(_report(watch, began))
+    return server.serve()
+
+
+def enter_environment(spec: TemplateSpec, log: int) -> None:
+    """Environment, folder, import path and logging of the agent, for a template or a spawned process."""
+    os.environ.clear()
+    os.environ.update(spec.env)
+    os.chdir(spec.working_dir)
+    sys.path[:0] = [folder for folder in spec.path if folder not in sys.path]
+    # A second edit within a second that keeps the size would load the bytecode of the first.
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
+    pipe_handler.install(log, level=spec.log_level, levels=spec.log_levels)
+
+
+def run_forked(request: ForkProcess, descriptors: Descriptors, code: AgentCode, userdata: dict[str, Any]) -> int:
+    """What a process forked from an agent template does, whichever kind it is."""
+    channel = BlockingChannel(socket.socket(fileno=descriptors.channel))
+    pipe_handler.install(descriptors.log, level=code.spec.log_level, levels=code.spec.log_levels)
+    channel.send(Hello(pid=os.getpid()))
+    if request.kind == "hook":
+        return run_hook_process(channel, code)
+    return run_job_process(channel, code, userdata)
+
+
+def _report(watch: ThreadWatch, began: float) -> Message:
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    own = tuple(sorted(file for file in files if file and "site-packages" not in file and "/lib/python" not in file))
+    return TemplateReady(
+        pid=os.getpid(), import_seconds=time.monotonic() - began, modules=own, threads=watch.culprits()
+    )

@@ -1,0 +1,152 @@
+"""`agenthost dev` and `agenthost start`: run the file's agents until told to end.
+
+Both are the same host; `dev` logs for people, starts a LiveKit server of its own where none is configured, and has
+the defaults of somebody at a keyboard.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agenthost.errors import ExitCode
+
+if TYPE_CHECKING:
+    from agenthost.config.loading import Loaded, Options
+    from agenthost.config.model import Config
+    from agenthost.host.host import Host
+    from agenthost.logs.banner import Banner
+    from agenthost.logs.setup import LogSystem
+
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_FILE_HELP = "default: $AGENTHOST_CONFIG, else ./agenthost.yaml"
+
+
+def add_parser(subparsers: Any) -> None:
+    dev = subparsers.add_parser("dev", help="run the agents here, with a local LiveKit server if none is set")
+    dev.add_argument("file", nargs="?", metavar="FILE", help=f"the file, or module:attribute without one; {_FILE_HELP}")
+    start = subparsers.add_parser("start", help="run the agents in production")
+    start.add_argument("file", nargs="?", metavar="FILE", help=_FILE_HELP)
+    for parser, command in ((dev, "dev"), (start, "start")):
+        _add_options(parser)
+        parser.set_defaults(func=run, command=command)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log-level", type=str.upper, choices=LEVELS, metavar="LEVEL", help=" | ".join(LEVELS))
+    parser.add_argument("--profile", metavar="NAME", help="merge this profile of the file into it")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="PATH=VALUE", help="set a key")
+    parser.add_argument("--env-file", type=Path, metavar="FILE", help="read environment variables from FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    import asyncio
+
+    from agenthost.config.loading import Options
+
+    options = Options(
+        environ=os.environ,
+        command=args.command,
+        profile=args.profile,
+        overrides=args.overrides,
+        env_file=args.env_file,
+        log_level=args.log_level,
+    )
+    loaded = _load(args, options)
+    return asyncio.run(_serve(loaded, args.command))
+
+
+def _load(args: argparse.Namespace, options: "Options") -> "Loaded":
+    from agenthost.config.loading import examine, find_file, load_entrypoint, loaded
+
+    if args.command == "dev" and args.file is not None and ":" in args.file and not Path(args.file).exists():
+        return load_entrypoint(args.file, options)
+    return loaded(examine(find_file(args.file, os.environ), options))
+
+
+async def _serve(loaded: "Loaded", command: "Literal['dev', 'start']") -> int:
+    from agenthost.logs.setup import start_logging
+
+    logs = start_logging(loaded.config.log, command=command, stream=sys.stdout)
+    try:
+        _log_warnings(loaded)
+        async with _livekit(loaded.config, command) as (config, server_pid):
+            return await _host(config, command, logs, server_pid)
+    finally:
+        logs.stop()
+
+
+async def _host(config: "Config", command: str, logs: "LogSystem", server_pid: int | None) -> ExitCode:
+    from agenthost.host.host import Host
+    from agenthost.plan import plan
+
+    def started(host: "Host") -> None:
+        logs.show(_banner(host, command, local_server=server_pid is not None))
+
+    spare = () if server_pid is None else (server_pid,)
+    return await Host(plan(config), logs=logs, on_started=started, spare_pids=spare).run()
+
+
+@asynccontextmanager
+async def _livekit(config: "Config", command: str) -> "AsyncIterator[tuple[Config, int | None]]":
+    """The configuration with a LiveKit server in it: the given one, or under `dev` one of our own for as long."""
+    if config.livekit.url or command != "dev":
+        yield config, None
+        return
+    from dataclasses import replace
+
+    from agenthost.livekit_server import session_file
+    from agenthost.livekit_server.build import ensure_installed
+    from agenthost.livekit_server.progress import build_progress
+    from agenthost.livekit_server.run import LocalServer
+    from agenthost.logs.events import get_logger
+
+    log = get_logger("livekit_server")
+    with build_progress() as report:
+        binary = await ensure_installed(report)
+    async with LocalServer(binary, log=lambda line: log.debug("livekit-server", line=line)) as server:
+        held = session_file.write(config.file, server.connection, os.environ)
+        livekit = replace(config.livekit, url=server.url, api_key=server.api_key, api_secret=server.api_secret)
+        try:
+            yield replace(config, livekit=livekit), server.pid
+        finally:
+            held.remove()
+
+
+def _banner(host: "Host", command: str, *, local_server: bool) -> "Banner":
+    from agenthost.logs.banner import Banner, BannerAgent
+    from agenthost.version import __version__
+
+    config = host.plan.config
+    agents = tuple(
+        BannerAgent(id=agent.id, agent_name=agent.agent_name, type=agent.type, registers=agent.register)
+        for agent in config.agents
+    )
+    return Banner(
+        version=__version__,
+        command=command,
+        file=_short(config.file),
+        agents=agents,
+        livekit_url=config.livekit.url,
+        local_server=local_server,
+        http=":".join(map(str, host.http)) if host.http else None,
+        idle_processes=sum(agent.num_idle_processes for agent in config.agents),
+    )
+
+
+def _short(file: Path) -> str:
+    try:
+        return os.fspath(file.relative_to(Path.cwd()))
+    except ValueError:
+        return os.fspath(file)
+
+
+def _log_warnings(loaded: "Loaded") -> None:
+    from agenthost.logs.events import get_logger
+
+    log = get_logger("config")
+    for warning in loaded.warnings:
+        log.warning(warning.message, code=warning.code, file=warning.file, line=warning.line, hint=warning.hint)

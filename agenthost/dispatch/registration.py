@@ -1,0 +1,273 @@
+"""One registration: an agent name and job type that the LiveKit server knows this host by, for as long as it lives.
+
+    CONNECTING ──registered──▶ REGISTERED ──close()──▶ CLOSED
+        ▲                          │
+        └──────connection lost─────┘        RegistrationRefused before the first success ends `run` with it
+
+Runs on the host's loop. It speaks the worker protocol and keeps the socket open, with jittered back-off, for ever;
+what to answer and what to do with a job it leaves to the `Desk` it is given.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from agenthost.dispatch import wire
+from agenthost.dispatch.connection import Connection
+from agenthost.errors import ConnectionLost, RegistrationRefused
+from agenthost.jobs import Accept, Assignment, JobStatus, Offer, Reject
+from agenthost.logs.events import EventLogger
+from agenthost.plan import RegistrationKey
+from agenthost.restarts import STABLE_AFTER_SECONDS, reconnect_delay
+from agenthost.version import __version__
+
+ASSIGNMENT_SECONDS = 4.0
+"""The server answers an accepted offer within its own 3 s or never; then the slot is given back."""
+
+AVAILABLE_BELOW = 0.69
+"""The server offers nothing to a worker that reports 0.70 or more (its `agents.target_load`), even if available."""
+
+
+class RegistrationState(Enum):
+    CONNECTING = "connecting"
+    REGISTERED = "registered"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """What the server is told of our load: `fraction` of the nearest limit in 0..1, and whether it is reached."""
+
+    full: bool
+    fraction: float
+    jobs: int
+
+
+class Desk(Protocol):
+    """Who decides about offers and runs the jobs of one registration."""
+
+    async def answer(self, offer: Offer) -> Accept | Reject:
+        """Within the deadline of an offer; never raises."""
+
+    def give_back(self, job_id: str, reason: str) -> None:
+        """The accepted offer was not assigned: its slot and process are free again."""
+
+    def assigned(self, assignment: Assignment, worker_id: str) -> None:
+        """The job is ours."""
+
+    def terminated(self, job_id: str) -> None:
+        """The server ended the job."""
+
+
+@dataclass(slots=True)
+class _Accepted:
+    offer: Offer
+    accept: Accept
+    given_back: asyncio.TimerHandle
+
+
+class Registration:
+    """Keeps one worker registered; `run` is its life."""
+
+    def __init__(
+        self,
+        key: RegistrationKey,
+        *,
+        connect: Callable[[], Awaitable[Connection]],
+        desk: Desk,
+        log: EventLogger,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.key = key
+        self.state = RegistrationState.CONNECTING
+        self.worker_id = ""
+        self.reason = "not registered yet"
+        self._connect = connect
+        self._desk = desk
+        self._log = log
+        self._on_change = on_change
+        self._connection: Connection | None = None
+        self._accepted: dict[str, _Accepted] = {}
+        self._load = LoadReport(full=False, fraction=0.0, jobs=0)
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def is_closed(self) -> bool:
+        return self.state is RegistrationState.CLOSED
+
+    async def run(self) -> None:
+        """Connect, register and serve, again and again, until `close`.
+
+        Raises RegistrationRefused, but only before the first success.
+        """
+        attempt = 0
+        while not self.is_closed():
+            began = time.monotonic()
+            try:
+                await self._once()
+            except RegistrationRefused as error:
+                if not self.worker_id:
+                    raise
+                self._lost(str(error))
+            except ConnectionLost as error:
+                self._lost(str(error))
+            if self.is_closed():
+                return
+            attempt = 0 if time.monotonic() - began >= STABLE_AFTER_SECONDS else attempt
+            delay = reconnect_delay(attempt, random.random())
+            self._log.warning("registration lost", reason=self.reason, retry_in_seconds=round(delay, 1))
+            await asyncio.sleep(delay)
+            attempt += 1
+
+    def report_load(self, load: LoadReport) -> None:
+        """Tell the server now how full this worker is."""
+        self._load = load
+        if self.state is RegistrationState.REGISTERED:
+            self._send_load()
+
+    def report_job(self, job_id: str, status: JobStatus, error: str = "") -> None:
+        """Tell the server what became of a job; while there is no connection nobody would listen, so it is dropped."""
+        if self.state is RegistrationState.REGISTERED:
+            self._outgoing.put_nowait(wire.job_status(job_id, status, error))
+        else:
+            self._log.debug("job status not sent", job_id=job_id, status=status.value, reason=self.reason)
+
+    def simulate_job(self, room: str, participant: str = "") -> None:
+        """Ask the server to offer this worker a job in `room` (no dispatch is made)."""
+        self._outgoing.put_nowait(wire.simulate_job(self.key.type, room, participant))
+
+    async def close(self) -> None:
+        """Close the socket after what is queued was sent; the server forgets our jobs with it."""
+        if self.state is RegistrationState.CLOSED:
+            return
+        self.state = RegistrationState.CLOSED
+        connection = self._connection
+        if connection is not None:
+            try:
+                while not self._outgoing.empty():
+                    await connection.send(self._outgoing.get_nowait())
+            except ConnectionLost:
+                pass  # the last words cannot be heard; the socket is closing anyway
+            await connection.close()
+
+    async def _once(self) -> None:
+        """One connection, from opening it to its loss. Raises ConnectionLost, or RegistrationRefused."""
+        connection = await self._connect()
+        lost: BaseException | None = None
+        try:
+            await connection.send(
+                wire.register(
+                    agent_name=self.key.agent_name,
+                    job_type=self.key.type,
+                    deployment=self.key.deployment,
+                    version=__version__,
+                )
+            )
+            registered = await connection.receive_first()
+            self._enter(connection, registered)
+            async with asyncio.TaskGroup() as tasks:
+                sender = tasks.create_task(self._send_queued(connection))
+                try:
+                    await self._receive(connection, tasks)
+                finally:
+                    sender.cancel()
+        except* ConnectionLost as group:
+            lost = _first(group)
+        finally:
+            self._connection = None
+            self._abandon_accepted()
+            await connection.close()
+        if lost is not None and not self.is_closed():
+            raise lost
+
+    def _enter(self, connection: Connection, registered: wire.Registered) -> None:
+        if self.state is RegistrationState.CLOSED:
+            raise ConnectionLost("closed while registering")
+        self._connection = connection
+        self.worker_id = registered.worker_id
+        self.reason = ""
+        while not self._outgoing.empty():
+            self._outgoing.get_nowait()  # about jobs of a socket that the server has forgotten
+        self.state = RegistrationState.REGISTERED
+        self._send_load()
+        self._log.info(
+            "registered",
+            agent_name=self.key.agent_name,
+            type=self.key.type.value,
+            worker_id=registered.worker_id,
+            server_version=registered.server_version,
+            node_id=registered.node_id,
+        )
+        self._on_change()
+
+    async def _send_queued(self, connection: Connection) -> None:
+        while True:
+            await connection.send(await self._outgoing.get())
+
+    async def _receive(self, connection: Connection, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            event = await connection.receive()
+            match event:
+                case Offer():
+                    tasks.create_task(self._answer(event))
+                case wire.Assigned():
+                    self._assigned(event)
+                case wire.Terminated():
+                    self._desk.terminated(event.job_id)
+                case wire.Ignored():
+                    self._log.debug("message ignored", kind=event.kind)
+                case wire.Registered() | wire.Pong():
+                    pass
+
+    async def _answer(self, offer: Offer) -> None:
+        answer = await self._desk.answer(offer)
+        if isinstance(answer, Accept):
+            timer = asyncio.get_running_loop().call_later(ASSIGNMENT_SECONDS, self._not_assigned, offer.job_id)
+            self._accepted[offer.job_id] = _Accepted(offer, answer, timer)
+        self._outgoing.put_nowait(wire.answer(offer.job_id, answer))
+
+    def _assigned(self, event: wire.Assigned) -> None:
+        accepted = self._accepted.pop(event.offer.job_id, None)
+        if accepted is None:
+            self.report_job(
+                event.offer.job_id,
+                JobStatus.FAILED,
+                f"assigned later than {ASSIGNMENT_SECONDS:.0f} s after it was accepted",
+            )
+            self._log.error("job assigned too late", job_id=event.offer.job_id, room=event.offer.room.name)
+            return
+        accepted.given_back.cancel()
+        assignment = Assignment(offer=event.offer, accept=accepted.accept, token=event.token, url=event.url)
+        self._desk.assigned(assignment, self.worker_id)
+
+    def _not_assigned(self, job_id: str) -> None:
+        if self._accepted.pop(job_id, None) is not None:
+            self._desk.give_back(job_id, "not assigned in time")
+
+    def _abandon_accepted(self) -> None:
+        for job_id, accepted in self._accepted.items():
+            accepted.given_back.cancel()
+            self._desk.give_back(job_id, "the connection was lost before the assignment")
+        self._accepted.clear()
+
+    def _lost(self, reason: str) -> None:
+        self.reason = reason
+        if self.state is not RegistrationState.CLOSED:
+            self.state = RegistrationState.CONNECTING
+            self._on_change()
+
+    def _send_load(self) -> None:
+        load = self._load
+        self._outgoing.put_nowait(
+            wire.worker_status(full=load.full, load=AVAILABLE_BELOW * min(1.0, load.fraction), jobs=load.jobs)
+        )
+
+
+def _first(group: BaseExceptionGroup[ConnectionLost]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,185 @@
+"""The worker protocol's bytes to our values and back; the only module of the host that imports livekit.protocol.
+
+Source of the messages: `livekit_agent.proto` of livekit/protocol. What a server says that we do not know is
+`Ignored`, never an error: a newer server must not end a host. Bytes that are no message at all raise ValueError.
+"""
+
+from dataclasses import dataclass, field
+
+from google.protobuf.message import DecodeError
+from livekit.protocol import agent, models
+
+from agenthost.jobs import Accept, JobStatus, JobType, Offer, ParticipantInfo, Reject, RoomInfo
+
+_TYPES = {
+    JobType.ROOM: agent.JobType.JT_ROOM,
+    JobType.PUBLISHER: agent.JobType.JT_PUBLISHER,
+    JobType.PARTICIPANT: agent.JobType.JT_PARTICIPANT,
+}
+_TYPE_OF = {value: key for key, value in _TYPES.items()}
+_STATUSES = {
+    JobStatus.RUNNING: agent.JobStatus.JS_RUNNING,
+    JobStatus.SUCCESS: agent.JobStatus.JS_SUCCESS,
+    JobStatus.FAILED: agent.JobStatus.JS_FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """The server's answer to `register`."""
+
+    worker_id: str
+    server_version: str
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """The server gave us the job; `url` is empty when the worker's own URL holds."""
+
+    offer: Offer
+    token: str = field(repr=False)
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminated:
+    """The server ended the job; it never says why."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    """The answer to our ping."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """A message of a kind this host does not know (`kind` names it)."""
+
+    kind: str
+
+
+ServerEvent = Registered | Offer | Assigned | Terminated | Pong | Ignored
+
+
+def decode(data: bytes) -> ServerEvent:
+    """One binary frame of the server. Raises ValueError when it is not a ServerMessage."""
+    message = agent.ServerMessage()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise ValueError("not a LiveKit server message") from error
+    match message.WhichOneof("message"):
+        case "register":
+            info = message.register.server_info
+            return Registered(worker_id=message.register.worker_id, server_version=info.version, node_id=info.node_id)
+        case "availability":
+            return _offer(message.availability.job)
+        case "assignment":
+            given = message.assignment
+            return Assigned(offer=_offer(given.job), token=given.token, url=given.url)
+        case "termination":
+            return Terminated(job_id=message.termination.job_id)
+        case "pong":
+            return Pong()
+        case other:
+            return Ignored(kind=other or "empty")
+
+
+def register(*, agent_name: str, job_type: JobType, deployment: str, version: str) -> bytes:
+    """The first message on a socket. Permissions are left out: they are applied by signing each job's token."""
+    message = agent.WorkerMessage()
+    message.register.type = _TYPES[job_type]
+    message.register.agent_name = agent_name
+    message.register.version = version
+    if deployment:
+        message.register.deployment = deployment
+    return message.SerializeToString()
+
+
+def answer(job_id: str, decision: Accept | Reject) -> bytes:
+    """The answer to an offer."""
+    message = agent.WorkerMessage()
+    reply = message.availability
+    reply.job_id = job_id
+    match decision:
+        case Accept():
+            reply.available = True
+            reply.participant_identity = decision.identity
+            reply.participant_name = decision.name
+            reply.participant_metadata = decision.metadata
+            reply.participant_attributes.update(decision.attributes)
+        case Reject():
+            reply.available = False
+            reply.terminate = decision.terminate
+    return message.SerializeToString()
+
+
+def worker_status(*, full: bool, load: float, jobs: int) -> bytes:
+    """How full this worker is; the server offers nothing to one that is full or reports a load of 0.7 or more."""
+    message = agent.WorkerMessage()
+    update = message.update_worker
+    update.status = agent.WorkerStatus.WS_FULL if full else agent.WorkerStatus.WS_AVAILABLE
+    update.load = load
+    update.job_count = jobs
+    return message.SerializeToString()
+
+
+def job_status(job_id: str, status: JobStatus, error: str) -> bytes:
+    """What became of a job. `error` is empty but for FAILED."""
+    message = agent.WorkerMessage()
+    message.update_job.job_id = job_id
+    message.update_job.status = _STATUSES[status]
+    message.update_job.error = error
+    return message.SerializeToString()
+
+
+def ping(timestamp_ms: int) -> bytes:
+    message = agent.WorkerMessage()
+    message.ping.timestamp = timestamp_ms
+    return message.SerializeToString()
+
+
+def simulate_job(job_type: JobType, room: str, participant: str = "") -> bytes:
+    """Ask the server to offer this very worker a job in `room`, without a dispatch."""
+    message = agent.WorkerMessage()
+    message.simulate_job.type = _TYPES[job_type]
+    message.simulate_job.room.name = room
+    if participant:
+        message.simulate_job.participant.identity = participant
+    return message.SerializeToString()
+
+
+def _offer(job: agent.Job) -> Offer:
+    return Offer(
+        job_id=job.id,
+        type=_TYPE_OF.get(job.type, JobType.ROOM),
+        room=RoomInfo(
+            name=job.room.name,
+            sid=job.room.sid,
+            metadata=job.room.metadata,
+            num_participants=job.room.num_participants,
+            max_participants=job.room.max_participants,
+            created_at=job.room.creation_time_ms / 1000 or float(job.room.creation_time),
+        ),
+        participant=_participant(job.participant) if job.HasField("participant") else None,
+        dispatch_id=job.dispatch_id,
+        agent_name=job.agent_name,
+        metadata=job.metadata,
+        attributes=dict(job.attributes),
+        deployment=job.deployment,
+        encoded=job.SerializeToString(),
+    )
+
+
+def _participant(info: models.ParticipantInfo) -> ParticipantInfo:
+    return ParticipantInfo(
+        identity=info.identity,
+        sid=info.sid,
+        name=info.name,
+        kind=models.ParticipantInfo.Kind.Name(info.kind).lower(),
+        metadata=info.metadata,
+        attributes=dict(info.attributes),
+    )

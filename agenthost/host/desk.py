@@ -1,0 +1,198 @@
+"""Answers the offers of one registration, and turns assignments into running jobs.
+
+Runs on the host's loop. In time: one deadline of 1.5 s covers rules, handler and starting the process; the slot is
+taken before the handler is asked, the process is started after it. What is reserved and not assigned goes back.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from agenthost.errors import ProcessFailed
+from agenthost.host.hosted_agent import HostedAgent
+from agenthost.host.load_control import LoadControl
+from agenthost.host.running_jobs import RunningJobs
+from agenthost.host.slots import Slot, Slots
+from agenthost.ipc.messages import AskHandler
+from agenthost.jobs import Accept, Assignment, Offer, Reject
+from agenthost.logs.events import EventLogger
+from agenthost.metrics import Metrics
+from agenthost.processes.job_process import JobProcess
+from agenthost.rules import Decision, Facts, decide
+
+OFFER_SECONDS = 1.5
+"""Half of what the server gives a dispatch in all, of which the workers that were asked before took their part."""
+
+HANDLER_SECONDS = 1.3
+"""What a request handler gets of it: a hanging one is noticed, and replaced, before the offer's own deadline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """A slot and a started process, held for a job until it is assigned."""
+
+    decision: Decision
+    target: HostedAgent
+    process: JobProcess
+
+
+class OfferDesk:
+    """The desk of the agent `receiver`; `agents` are all of the host, since a rule may pick another one's code."""
+
+    def __init__(
+        self,
+        receiver: HostedAgent,
+        *,
+        agents: Callable[[], Mapping[str, HostedAgent]],
+        slots: Slots,
+        closed: Callable[[], str],
+        jobs: RunningJobs,
+        load: LoadControl,
+        timezone: str,
+        metrics: Metrics,
+        log: EventLogger,
+    ) -> None:
+        self._receiver = receiver
+        self._agents = agents
+        self._slots = slots
+        self._closed = closed
+        self._jobs = jobs
+        self._load = load
+        self._timezone = ZoneInfo(timezone)
+        self._metrics = metrics
+        self._log = log.bind(agent=receiver.id)
+        self._reserved: dict[str, Reservation] = {}
+
+    async def answer(self, offer: Offer) -> Accept | Reject:
+        """Within OFFER_SECONDS; never raises but CancelledError, and then holds nothing."""
+        began = time.perf_counter()
+        rule = ""
+        try:
+            async with asyncio.timeout(OFFER_SECONDS):
+                decision = self._decide(offer)
+                rule = decision.rule
+                answer = await self._settle(offer, decision)
+        except TimeoutError:
+            answer = Reject(reason="deadline", detail=f"no answer within {OFFER_SECONDS} s")
+        except Exception as error:
+            self._log.error("offer failed inside the host", job_id=offer.job_id, exc_info=error)
+            answer = Reject(reason="host error", detail=repr(error))
+        self._tell(offer, answer, rule, time.perf_counter() - began)
+        return answer
+
+    def give_back(self, job_id: str, reason: str) -> None:
+        reservation = self._reserved.pop(job_id, None)
+        if reservation is None:
+            return
+        self._log.warning("job not assigned", job_id=job_id, reason=reason)
+        reservation.target.pool.give_back(reservation.process)
+        self._free(job_id)
+
+    def assigned(self, assignment: Assignment, worker_id: str) -> None:
+        reservation = self._reserved.pop(assignment.offer.job_id)
+        self._jobs.start(
+            assignment,
+            worker_id,
+            receiver=self._receiver,
+            target=reservation.target,
+            process=reservation.process,
+            permissions=reservation.decision.permissions,
+            done=lambda: self._free(assignment.offer.job_id),
+        )
+
+    def terminated(self, job_id: str) -> None:
+        if job_id in self._reserved:
+            self.give_back(job_id, "terminated by the server")
+        else:
+            self._jobs.stop(job_id, "terminated by the server")
+
+    def _decide(self, offer: Offer) -> Decision:
+        now = datetime.now(self._timezone)
+        facts = Facts(now=now, agent_jobs=self._slots.used_by(self._receiver.id))
+        return decide(offer, self._receiver.plan.rules, facts)
+
+    async def _settle(self, offer: Offer, decision: Decision) -> Accept | Reject:
+        if isinstance(decision.answer, Reject):
+            return decision.answer
+        closed = self._closed()
+        if closed:
+            return Reject(reason=closed)
+        config = self._receiver.config
+        if config.unique_per_room and self._slots.serves(self._receiver.id, offer.room.name):
+            return Reject(reason="duplicate", terminate=True, detail="this agent already has a job in the room")
+        target = self._agents()[decision.agent]
+        if self._load.brakes(target.id) or not self._take_slot(offer, target):
+            return Reject(reason="full")
+        answer: Accept | Reject = Reject(reason="host error")
+        try:
+            answer = await self._ask_handler(offer, decision.answer)
+            if isinstance(answer, Accept):
+                answer = await self._reserve(offer, decision, target, answer)
+        finally:
+            if isinstance(answer, Reject):
+                self._free(offer.job_id)
+        return answer
+
+    def _take_slot(self, offer: Offer, target: HostedAgent) -> bool:
+        slot = Slot(job_id=offer.job_id, agent=target.id, receiver=self._receiver.id, room=offer.room.name)
+        taken = self._slots.take(slot, host_limit=self._load.max_jobs, agent_limit=target.config.load.max_jobs)
+        if taken:
+            self._load.report()
+        return taken
+
+    def _free(self, job_id: str) -> None:
+        self._slots.free(job_id)
+        self._load.report()
+
+    async def _ask_handler(self, offer: Offer, accept: Accept) -> Accept | Reject:
+        hook = self._receiver.hook
+        if hook is None or self._receiver.config.requests.handler is None:
+            return accept
+        question = AskHandler(
+            number=hook.number(),
+            job=offer.encoded,
+            identity=accept.identity,
+            name=accept.name,
+            metadata=accept.metadata,
+            attributes=accept.attributes,
+        )
+        try:
+            said = await hook.ask_handler(question, seconds=HANDLER_SECONDS)
+        except TimeoutError:
+            return Reject(reason="handler timeout", detail=f"no answer within {HANDLER_SECONDS} s")
+        except ProcessFailed as error:
+            return Reject(reason="handler failed", detail=str(error))
+        match said.action:
+            case "accept":
+                return Accept(
+                    identity=said.identity, name=said.name, metadata=said.metadata, attributes=said.attributes
+                )
+            case "reject" | "terminate":
+                return Reject(reason="handler", terminate=said.action == "terminate")
+            case _:
+                return Reject(reason="handler failed", detail=said.detail)
+
+    async def _reserve(self, offer: Offer, decision: Decision, target: HostedAgent, accept: Accept) -> Accept | Reject:
+        try:
+            process = await target.reserve()
+        except ProcessFailed as error:
+            return Reject(reason="no process", detail=str(error))
+        self._reserved[offer.job_id] = Reservation(decision=decision, target=target, process=process)
+        return accept
+
+    def _tell(self, offer: Offer, answer: Accept | Reject, rule: str, seconds: float) -> None:
+        log = self._log.bind(job_id=offer.job_id, room=offer.room.name, rule=rule, milliseconds=round(seconds * 1e3, 2))
+        if isinstance(answer, Accept):
+            self._metrics.offer_answered(self._receiver.id, answer="accept")
+            log.info("job accepted")
+            return
+        verb = "terminate" if answer.terminate else "reject"
+        self._metrics.offer_answered(self._receiver.id, answer=verb, reason=answer.reason)
+        level = log.info if answer.reason in _EXPECTED else log.warning
+        level("offer rejected", reason=answer.reason, detail=answer.detail, terminate=answer.terminate)
+
+
+_EXPECTED = frozenset({"rule", "otherwise", "handler", "duplicate", "full", "draining"})

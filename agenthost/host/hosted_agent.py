@@ -1,0 +1,180 @@
+"""One agent of the host: its template, its pool, its hook process, its registration.
+
+Runs on the host's loop. A template is a disposable thing: when it or the base dies, the next process that is wanted
+makes a new one, and the jobs that run notice nothing.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agenthost import kernel
+from agenthost.config.model import AgentConfig, LogConfig, StartMethod
+from agenthost.dispatch.registration import Registration
+from agenthost.errors import ProcessFailed
+from agenthost.ipc.messages import TemplateSpec
+from agenthost.plan import AgentPlan
+from agenthost.processes.base import Base
+from agenthost.processes.child_process import ChildProcess
+from agenthost.processes.home import ProcessHome
+from agenthost.processes.hook_process import Hook
+from agenthost.processes.job_process import JobProcess
+from agenthost.processes.pool import Pool
+from agenthost.processes.starters import ForkStarter, SpawnStarter, Starter
+from agenthost.processes.templates import Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all agents of a host share."""
+
+    base: Base
+    home: ProcessHome
+    environment: Mapping[str, str]
+    folder: str
+    host_id: str
+    open_files: int
+    log: LogConfig
+
+
+class HostedAgent:
+    """`start` proves that the agent's code works; afterwards `reserve` gives processes for its jobs."""
+
+    def __init__(self, plan: AgentPlan, around: Surroundings) -> None:
+        self.plan = plan
+        self.generation = 1
+        self.registration: Registration | None = None
+        self._around = around
+        self._log = around.home.log.bind(agent=plan.id)
+        self._spec = template_spec(plan.config, around, self.generation)
+        self._template: Template | None = None
+        self._spawns = plan.config.start_method is StartMethod.SPAWN or not kernel.LINUX
+        self._making = asyncio.Lock()
+        self.pool = Pool(
+            plan.id,
+            starter=self,
+            home=around.home,
+            num_idle=plan.config.num_idle_processes,
+            init_seconds=plan.config.limits.init,
+        )
+        self.hook: Hook | None = None
+        if self._spec.handler is not None or self._spec.load is not None:
+            self.hook = Hook(plan.id, starter=self, home=around.home, init_seconds=plan.config.limits.init)
+
+    @property
+    def id(self) -> str:
+        return self.plan.id
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The agents whose code this one's rules may run."""
+        return self.plan.targets
+
+    @property
+    def config(self) -> AgentConfig:
+        return self.plan.config
+
+    async def prove(self) -> None:
+        """Import the code, and run prewarm once where there is one. Raises ProcessFailed (InitFailure: the user's)."""
+        if self._spawns:
+            await self.pool.prove()
+        else:
+            await self._living_template()
+            if self.config.prewarm is not None or self._spawns:
+                await self.pool.prove()
+        if self.hook is not None:
+            await self.hook.start()
+
+    async def start(self, process: ChildProcess, kind: str) -> None:
+        """The `Starter` of this agent's pool and hook: fork from its template, or spawn where it must not fork."""
+        starter = await self._starter()
+        await starter.start(process, kind)
+
+    async def reserve(self) -> JobProcess:
+        return await self.pool.reserve()
+
+    async def close(self) -> None:
+        """End the idle processes, the hook process and the template; not the jobs."""
+        await self.pool.close()
+        if self.hook is not None:
+            await self.hook.close()
+        if self._template is not None:
+            self._template.close()
+
+    async def _starter(self) -> Starter:
+        limit = self.config.limits.open_files
+        if not self._spawns:
+            template = await self._living_template()
+            if not self._spawns:
+                return ForkStarter(template=template, open_files=limit)
+        around = self._around
+        return SpawnStarter(
+            spec=self._spec, host_id=around.host_id, open_files=limit, inherited_open_files=around.open_files
+        )
+
+    async def _living_template(self) -> Template:
+        template = self._template
+        if template is not None and not template.dead.done() and template.ready.done():
+            return template
+        async with self._making:
+            if self._template is None or self._template.dead.done():
+                if self._template is not None:
+                    self._log.warning("template replaced", reason=self._template.dead.result())
+                self._template = await self._make_template()
+            return self._template
+
+    async def _make_template(self) -> Template:
+        template = await self._around.base.fork_template(self._spec)
+        limits = self.config.limits
+        try:
+            async with asyncio.timeout(limits.init):
+                report = await asyncio.shield(template.ready)
+        except TimeoutError:
+            template.dump_stacks()
+            await asyncio.sleep(_DUMP_SECONDS)
+            template.kill()
+            raise ProcessFailed(
+                f"the import of {self._spec.entrypoint} took longer than limits.init ({limits.init:g} s); "
+                "the stacks of the hanging import are in the log above"
+            ) from None
+        if report.threads and not self._spec.forks_with_threads:
+            self._fall_back(report.threads)
+        self._log.debug("template ready", pid=template.pid, import_seconds=round(report.import_seconds, 3))
+        return template
+
+    def _fall_back(self, threads: tuple[str, ...]) -> None:
+        """A template with threads may not fork: say so once, and give every process an interpreter of its own."""
+        self._spawns = True
+        self._log.warning(
+            "forking is not safe",
+            reason="; ".join(threads),
+            effect="every job starts a fresh interpreter, which is slower and takes more memory",
+            hint="start threads in prewarm or in the entrypoint, not when the module is imported; "
+            "start_method: fork forks all the same, at your risk",
+        )
+
+
+_DUMP_SECONDS = 0.3  # faulthandler answers in a signal handler; this is for its output to arrive
+
+
+def template_spec(config: AgentConfig, around: Surroundings, generation: int) -> TemplateSpec:
+    """What the template of `config` is to be: the environment in full, without the API key and secret."""
+    assert config.entrypoint is not None
+    custom = config.load.custom
+    return TemplateSpec(
+        agent=config.id,
+        generation=generation,
+        env={**around.environment, **config.env},
+        working_dir=os.fspath(config.working_dir),
+        path=(around.folder,),
+        entrypoint=config.entrypoint,
+        prewarm=config.prewarm.callable if config.prewarm else None,
+        prewarm_shared=bool(config.prewarm and config.prewarm.shared),
+        session_end=config.session_end,
+        handler=config.requests.handler,
+        load=custom.callable if custom else None,
+        forks_with_threads=config.start_method is StartMethod.FORK,
+        log_level=config.log_level or around.log.level,
+        log_levels=around.log.levels,
+    )

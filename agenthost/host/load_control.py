@@ -1,0 +1,171 @@
+"""How full the host and each agent are: measured once a second, told to the server when it matters.
+
+Runs on the host's loop. Slots act at once; cpu, memory and a user's own figure act through a brake, which wants to see
+them over their limit for two seconds.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agenthost.config.model import LoadLimits
+from agenthost.dispatch.registration import LoadReport
+from agenthost.errors import ProcessFailed
+from agenthost.host.brake import Brake, worth_reporting
+from agenthost.host.hosted_agent import HostedAgent
+from agenthost.host.machine_load import MachineLoad, MachineSampler
+from agenthost.host.slots import Slots
+from agenthost.logs.events import EventLogger
+from agenthost.status import LoadPart
+
+SAMPLE_SECONDS = 1.0
+CUSTOM_SECONDS = 0.2
+
+HOST = ""
+"""The whole host among the scopes of a limit; the others are agent ids."""
+
+
+@dataclass(slots=True)
+class _Scope:
+    """One set of limits: the host's, or one agent's own. `custom` is the last value of the user's load function."""
+
+    limits: LoadLimits
+    brake: Brake = field(default_factory=Brake)
+    custom: float | None = None
+
+
+@dataclass(slots=True)
+class _Sent:
+    report: LoadReport | None = None
+    at: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+
+
+class LoadControl:
+    """`agents` gives all agents by id; `closed` says why nothing new is taken ("" while it is)."""
+
+    def __init__(
+        self,
+        limits: LoadLimits,
+        *,
+        agents: Callable[[], Mapping[str, HostedAgent]],
+        slots: Slots,
+        closed: Callable[[], str],
+        log: EventLogger,
+    ) -> None:
+        self._agents = agents
+        self._slots = slots
+        self._closed = closed
+        self._log = log
+        self._scopes = {HOST: _Scope(limits)} | {key: _Scope(agent.config.load) for key, agent in agents().items()}
+        self._machine = MachineLoad(cpu=None, memory=None)
+        self._sampler = MachineSampler()
+        self._sent: dict[str, _Sent] = {}
+
+    async def run(self) -> None:
+        """Sample and report for ever; the owner's task, ended by cancelling it. Idle where no limit needs a sample."""
+        if not any(_needs_samples(scope.limits) for scope in self._scopes.values()):
+            return
+        while True:
+            now = time.monotonic()
+            self._machine = self._sampler.sample(now)
+            await self._ask_custom()
+            for key, scope in self._scopes.items():
+                measured = [part for part in self.parts(key) if part.name != "max_jobs"]
+                was_full = scope.brake.full
+                if scope.brake.update(max((part.fraction for part in measured), default=0.0), now) != was_full:
+                    self._tell_brake(key, scope, measured)
+            self.report()
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+    def report(self) -> None:
+        """Tell every registration its load, if it is worth a message."""
+        for agent in self._agents().values():
+            if agent.registration is not None:
+                self._report(agent)
+
+    def parts(self, key: str) -> tuple[LoadPart, ...]:
+        """Every limit of the scope and how much of it is used."""
+        scope = self._scopes[key]
+        used = self._slots.used if key == HOST else self._slots.used_by(key)
+        limits = scope.limits
+        custom = limits.custom
+        candidates = (
+            ("max_jobs", float(used), limits.max_jobs),
+            ("cpu", self._machine.cpu, limits.cpu),
+            ("memory", self._machine.memory, limits.memory),
+            ("custom", scope.custom, custom.limit if custom else None),
+        )
+        return tuple(
+            LoadPart(name=name, used=value, limit=limit)
+            for name, value, limit in candidates
+            if value is not None and limit is not None
+        )
+
+    def load_of(self, agent: HostedAgent) -> LoadReport:
+        """What the server shall know of the worker of `agent`: full when it, the host, or all its targets are."""
+        targets = agent.targets or {agent.id}
+        fraction = max(self._fraction(HOST), min(self._fraction(target) for target in targets))
+        blocked = bool(self._closed()) or self.is_full(HOST) or all(self.is_full(target) for target in targets)
+        return LoadReport(full=blocked, fraction=min(1.0, fraction), jobs=self._slots.used_for(agent.id))
+
+    def _fraction(self, key: str) -> float:
+        return max((part.fraction for part in self.parts(key)), default=0.0)
+
+    @property
+    def max_jobs(self) -> int | None:
+        """The host's own limit of jobs."""
+        return self._scopes[HOST].limits.max_jobs
+
+    def brakes(self, key: str) -> bool:
+        """A measured limit of the host or of agent `key` is reached (slots are asked for exactly, elsewhere)."""
+        return self._scopes[HOST].brake.full or self._scopes[key].brake.full
+
+    def is_full(self, key: str) -> bool:
+        """A limit of the scope is reached: the slots are taken, or the brake is on."""
+        slots = next((part for part in self.parts(key) if part.name == "max_jobs"), None)
+        return self._scopes[key].brake.full or (slots is not None and slots.fraction >= 1.0)
+
+    def _report(self, agent: HostedAgent) -> None:
+        sent = self._sent.setdefault(agent.id, _Sent())
+        report, now = self.load_of(agent), time.monotonic()
+        when = worth_reporting(sent.report, report, last_at=sent.at, now=now)
+        if when is None or sent.timer is not None:
+            return
+        if when > now:
+            sent.timer = asyncio.get_running_loop().call_later(when - now, self._report_later, agent, sent)
+            return
+        sent.report, sent.at = report, now
+        if agent.registration is not None:
+            agent.registration.report_load(report)
+
+    def _report_later(self, agent: HostedAgent, sent: _Sent) -> None:
+        sent.timer = None
+        self._report(agent)
+
+    async def _ask_custom(self) -> None:
+        asking = [agent for agent in self._agents().values() if agent.config.load.custom is not None]
+        await asyncio.gather(*(self._ask(agent) for agent in asking))
+
+    async def _ask(self, agent: HostedAgent) -> None:
+        """The last value stays when there is no answer in time."""
+        assert agent.hook is not None
+        try:
+            answer = await agent.hook.ask_load(self._slots.used_by(agent.id), seconds=CUSTOM_SECONDS)
+        except (TimeoutError, ProcessFailed) as error:
+            self._log.warning("load function failed", agent=agent.id, error=str(error) or "no answer in time")
+            return
+        if answer.load is None:
+            self._log.warning("load function failed", agent=agent.id, error=answer.detail)
+        else:
+            self._scopes[agent.id].custom = answer.load
+
+    def _tell_brake(self, key: str, scope: _Scope, parts: list[LoadPart]) -> None:
+        fields: dict[str, object] = {part.name: round(part.used, 3) for part in parts}
+        event = "load limit reached" if scope.brake.full else "load below its limit again"
+        self._log.bind(**fields).warning(event, agent=key or None)
+
+
+def _needs_samples(limits: LoadLimits) -> bool:
+    return limits.cpu is not None or limits.memory is not None or limits.custom is not None

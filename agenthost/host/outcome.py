@@ -1,0 +1,37 @@
+"""How a job ended, from what the host knows when its process is gone. Pure: the end-of-a-job table of the design."""
+
+from dataclasses import dataclass
+
+from agenthost.ipc.messages import Ended, InitFailed
+from agenthost.jobs import JobOutcome, OutcomeKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopIntent:
+    """The host decided to end the job: `kind` STOPPED is a success on the wire, the others are failures."""
+
+    reason: str
+    kind: OutcomeKind = OutcomeKind.STOPPED
+
+
+def outcome_of(*, last_words: Ended | None, intent: StopIntent | None, killed_because: str, death: str) -> JobOutcome:
+    """`death` is how the process itself ended (`exit code 3`, `signal SIGKILL …`)."""
+    if intent is not None and intent.kind is not OutcomeKind.STOPPED:
+        return JobOutcome(kind=intent.kind, reason=intent.reason, error=killed_because or intent.reason)
+    if last_words is not None:
+        return JobOutcome(kind=OutcomeKind(last_words.kind), reason=last_words.reason, error=last_words.error)
+    if intent is not None:
+        return JobOutcome(kind=OutcomeKind.STOPPED, reason=intent.reason)
+    if killed_because:
+        return JobOutcome(kind=OutcomeKind.TIMED_OUT, reason="killed", error=killed_because)
+    return JobOutcome(kind=OutcomeKind.CRASHED, reason="crashed", error=f"the job's process ended with {death}")
+
+
+def init_outcome(failure: InitFailed) -> JobOutcome:
+    """User code failed before the entrypoint was called."""
+    where = f" ({failure.file}:{failure.line})" if failure.file else ""
+    return JobOutcome(
+        kind=OutcomeKind.FAILED,
+        reason=f"{failure.phase} failed",
+        error=f"{failure.phase} failed: {failure.error}: {failure.message}{where}",
+    )

@@ -1,0 +1,305 @@
+"""One job from its assignment to its outcome: launch, watch, end, report.
+
+Runs on the host's loop, one task a job. What must be decided it asks `supervision`, `outcome` and the memory watch;
+here the answers become acts: a message to the process, a status for the server, a line in the log.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agenthost.config.model import Limits, Permissions
+from agenthost.dispatch.token import API_TOKEN_SECONDS, Credentials, api_token, job_token
+from agenthost.errors import ProcessFailed
+from agenthost.host.outcome import StopIntent, init_outcome, outcome_of
+from agenthost.host.supervision import Concern, JobTimes, concerns
+from agenthost.ipc.messages import ApiToken, Connected, Ended, Heartbeat, Message, StartJob, Stopping
+from agenthost.jobs import Assignment, JobOutcome, JobStatus, OutcomeKind
+from agenthost.logs.events import EventLogger
+from agenthost.processes.cause_of_death import explain_exit, oom_kill_count
+from agenthost.processes.child_process import InitFailure
+from agenthost.processes.job_memory import MemoryWatch
+from agenthost.processes.job_process import JobProcess
+from agenthost.processes.pool import end_hanging
+
+GRACE_SECONDS = 15.0
+"""What an entrypoint gets to return once it is asked to stop, as in livekit-agents."""
+
+SLACK_SECONDS = 5.0
+ANSWER_SECONDS = 2.0
+"""An idle process that does not start its job in this time is taken for hanging; the job goes to another."""
+
+LAUNCH_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOrder:
+    """Everything a job is run with; `agent` is whose code, `receiver` whose registration."""
+
+    assignment: Assignment
+    worker_id: str
+    agent: str
+    receiver: str
+    url: str
+    credentials: Credentials
+    permissions: Permissions
+    limits: Limits
+    settings: Mapping[str, Any]
+    drain_timeout: float
+    secret_in_job: bool
+    attempt: int = 0
+
+    @property
+    def job_id(self) -> str:
+        return self.assignment.offer.job_id
+
+
+class RunningJob:
+    """`run` is the job's whole life; the other methods may be called at any time during it."""
+
+    def __init__(
+        self,
+        order: JobOrder,
+        process: JobProcess,
+        *,
+        reserve: Callable[[], Awaitable[JobProcess]],
+        report: Callable[[JobStatus, str], None],
+        log: EventLogger,
+    ) -> None:
+        self.order = order
+        self.process = process
+        self.forced = False
+        self._reserve = reserve
+        self._report = report
+        self._log = log.bind(agent=order.agent, job_id=order.job_id, room=order.assignment.offer.room.name)
+        self._intent: StopIntent | None = None
+        self._times = JobTimes(started=time.monotonic(), heard=time.monotonic())
+        self._acted: set[Concern] = set()
+        self._token_at = time.monotonic()
+        self._memory = MemoryWatch(warn_bytes=order.limits.memory_warn, limit_bytes=order.limits.memory)
+        self._oom_kills = oom_kill_count()
+        self._started = False
+        self._budget: tuple[float, float | None, float] | None = None
+
+    async def run(self) -> JobOutcome:
+        """Never raises: whatever goes wrong is the job's outcome."""
+        try:
+            outcome = await self._launch() or await self._ended()
+        except Exception as error:
+            self._log.error("job failed inside the host", exc_info=error)
+            outcome = JobOutcome(kind=OutcomeKind.FAILED, reason="host error", error=f"agenthost: {error!r}")
+        self._report(outcome.status, outcome.error)
+        told = {"error": outcome.error, "traceback": self._traceback}
+        log = self._log.bind(**{key: value for key, value in told.items() if value})
+        level = log.info if outcome.status is JobStatus.SUCCESS else log.error
+        level(
+            "job ended",
+            outcome=outcome.kind.value,
+            reason=outcome.reason,
+            seconds=round(time.monotonic() - self._times.started, 3),
+            pid=self.process.pid,
+        )
+        return outcome
+
+    def stop(self, reason: str, kind: OutcomeKind = OutcomeKind.STOPPED) -> None:
+        """End it politely, with the grace and the budgets of a natural end; the first reason given stays."""
+        if self._intent is not None:
+            return
+        self._intent = StopIntent(reason=reason, kind=kind)
+        self._log.info("job stopping", reason=reason)
+        self._ask_to_stop(GRACE_SECONDS, None, self._natural_end_seconds)
+
+    def stop_within(self, reason: str, seconds: float) -> None:
+        """End it, everything together in `seconds`: the drain deadline or a second signal."""
+        self.forced = True
+        if self._intent is None:
+            self._intent = StopIntent(reason=reason)
+            self._log.info("job stopping", reason=reason, within_seconds=seconds)
+        self._ask_to_stop(seconds, seconds, seconds)
+
+    def kill(self, because: str) -> None:
+        """SIGKILL now."""
+        self.forced = True
+        self._intent = self._intent or StopIntent(reason=because)
+        self.process.kill_because(because)
+
+    def check(self, now: float) -> None:
+        """Once a second: act on what the times and the memory of the job say."""
+        if not self._started or self.process.ended.done():
+            return
+        for concern in concerns(self._times, self.order.limits, now):
+            if concern not in self._acted:
+                self._acted.add(concern)
+                self._act(concern)
+        if now - self._token_at > API_TOKEN_SECONDS * 2 / 3:
+            self._token_at = now
+            self.process.send(ApiToken(token=api_token(self.order.credentials, self._room)))
+        self._check_memory(now)
+
+    # ── launch ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _launch(self) -> JobOutcome | None:
+        """Have the entrypoint called; None when it was, else the outcome. A process that was dead or hung before it
+        took the job costs another process, not the job: no user code has seen it yet."""
+        order = self._start_message()
+        for attempt in range(1, LAUNCH_ATTEMPTS + 1):
+            try:
+                await self._launch_on(self.process, order)
+                return None
+            except InitFailure as failure:
+                self._traceback = failure.report.traceback
+                await self.process.ended
+                return init_outcome(failure.report)
+            except TimeoutError:
+                await end_hanging(self.process)
+                why = f"the process was not ready within limits.init ({self.order.limits.init:g} s)"
+                return JobOutcome(kind=OutcomeKind.TIMED_OUT, reason="init exceeded", error=why)
+            except ProcessFailed as error:
+                if self._intent is not None:
+                    return None
+                self._log.warning("process failed", phase="launch", error=str(error), attempt=attempt)
+                if attempt == LAUNCH_ATTEMPTS:
+                    return JobOutcome(kind=OutcomeKind.CRASHED, reason="not started", error=str(error))
+                self.process = await self._reserve()
+        return None
+
+    async def _launch_on(self, process: JobProcess, order: StartJob) -> None:
+        """Raises ProcessFailed (another process may do it), InitFailure or TimeoutError (none would)."""
+        process.on_message = self._heard
+        process.launch(order)
+        if process.is_ready:
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await asyncio.shield(process.running)
+                self._begin()
+                return
+            except TimeoutError:
+                process.kill_because("did not take its job")
+                await process.ended
+                raise ProcessFailed("an idle process did not take its job") from None
+        async with asyncio.timeout(self.order.limits.init):
+            await asyncio.shield(process.running)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._started = True
+        now = time.monotonic()
+        waited = now - self._times.started
+        self._times = JobTimes(started=now, heard=now)
+        self._report(JobStatus.RUNNING, "")
+        self._log.info("job started", pid=self.process.pid, milliseconds=round(waited * 1000, 1))
+        if self._intent is not None:
+            self._ask_to_stop(*(self._budget or (GRACE_SECONDS, None, self._natural_end_seconds)))
+
+    def _start_message(self) -> StartJob:
+        order = self.order
+        offer, accept = order.assignment.offer, order.assignment.accept
+        return StartJob(
+            job_id=offer.job_id,
+            job=offer.encoded,
+            url=order.assignment.url or order.url,
+            token=job_token(order.assignment.token, order.permissions, order.credentials),
+            api_token=api_token(order.credentials, self._room),
+            api_key=order.credentials.api_key if order.secret_in_job else "",
+            api_secret=order.credentials.api_secret if order.secret_in_job else "",
+            worker_id=order.worker_id,
+            agent=order.agent,
+            room=self._room,
+            identity=accept.identity,
+            name=accept.name,
+            metadata=accept.metadata,
+            attributes=accept.attributes,
+            settings=order.settings,
+            attempt=order.attempt,
+            session_end_seconds=order.limits.session_end,
+            shutdown_seconds=order.limits.shutdown,
+        )
+
+    # ── while it runs ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _heard(self, message: Message) -> None:
+        now = time.monotonic()
+        self._times.heard = now
+        self._acted.discard(Concern.SILENT)
+        match message:
+            case Heartbeat():
+                self._times.people(message.people, now)
+            case Connected():
+                self._times.connected = now
+                self._times.people(0, now)
+                self._log.info("job connected", room_sid=message.room_sid, pid=self.process.pid)
+            case Stopping():
+                self.process.kill_in(self._natural_end_seconds, f"did not end in time ({message.reason})")
+            case Ended():
+                self._traceback = message.traceback
+            case _:
+                pass  # the process keeps its own state
+
+    def _act(self, concern: Concern) -> None:
+        limits = self.order.limits
+        match concern:
+            case Concern.NOT_CONNECTED:
+                self._log.warning("job not connected", after_seconds=limits.connect, pid=self.process.pid)
+            case Concern.SILENT:
+                self._log.warning("job's event loop is blocked", pid=self.process.pid, hint="its stacks follow")
+                self.process.dump_stacks()
+            case Concern.UNRESPONSIVE:
+                self._intent = StopIntent(reason="unresponsive", kind=OutcomeKind.TIMED_OUT)
+                self.process.kill_because(
+                    f"its event loop was blocked for longer than limits.unresponsive ({limits.unresponsive:g} s)"
+                )
+            case Concern.MAX_DURATION | Concern.EMPTY_ROOM:
+                self.stop(concern.value)
+
+    def _check_memory(self, now: float) -> None:
+        verdict = self._memory.look(self.process.pid, now)
+        if verdict is None:
+            return
+        if verdict.over_limit:
+            self._log.error("job over its memory limit", bytes=verdict.used, limit=self.order.limits.memory)
+            self.stop("memory", OutcomeKind.FAILED)
+        else:
+            self._log.warning("job uses much memory", bytes=verdict.used, warn=self.order.limits.memory_warn)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    _traceback = ""
+
+    async def _ended(self) -> JobOutcome:
+        status = await self.process.ended
+        death = explain_exit(
+            status,
+            oom_kills_before=self._oom_kills,
+            oom_kills_after=oom_kill_count(),
+            killed_because=self.process.killed_because,
+        )
+        return outcome_of(
+            last_words=self.process.last_words,
+            intent=self._intent,
+            killed_because=self.process.killed_because,
+            death=death,
+        )
+
+    def _ask_to_stop(self, grace: float, budget: float | None, kill_after: float) -> None:
+        if self._started:
+            slack = 1.0 if budget is not None else 0.0
+            self.process.stop(
+                self._intent.reason if self._intent else "",
+                grace_seconds=grace,
+                budget_seconds=budget,
+                kill_after=kill_after + slack,
+            )
+        else:
+            self._budget = (grace, budget, kill_after)
+            self.process.kill_in(kill_after, "was asked to end before it had started")
+
+    @property
+    def _natural_end_seconds(self) -> float:
+        limits = self.order.limits
+        return GRACE_SECONDS + limits.session_end + limits.shutdown + SLACK_SECONDS
+
+    @property
+    def _room(self) -> str:
+        return self.order.assignment.offer.room.name

@@ -1,0 +1,106 @@
+"""All jobs of the host from their assignment on: started, found by id, checked once a second, ended together.
+
+Runs on the host's loop.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from agenthost.config.model import LiveKitConfig, Permissions
+from agenthost.dispatch.token import Credentials
+from agenthost.host.hosted_agent import HostedAgent
+from agenthost.host.running_job import JobOrder, RunningJob
+from agenthost.jobs import Assignment, JobOutcome, JobStatus
+from agenthost.logs.events import EventLogger
+from agenthost.metrics import Metrics
+from agenthost.processes.job_process import JobProcess
+
+CHECK_SECONDS = 1.0
+
+
+class RunningJobs:
+    """`idle` is set while there is none; `any_forced` tells whether a job was ended before its time."""
+
+    def __init__(self, livekit: LiveKitConfig, *, metrics: Metrics, log: EventLogger) -> None:
+        self._livekit = livekit
+        self._credentials = Credentials(api_key=livekit.api_key, api_secret=livekit.api_secret)
+        self._metrics = metrics
+        self._log = log
+        self._jobs: dict[str, RunningJob] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.any_forced = False
+
+    def start(
+        self,
+        assignment: Assignment,
+        worker_id: str,
+        *,
+        receiver: HostedAgent,
+        target: HostedAgent,
+        process: JobProcess,
+        permissions: Permissions,
+        done: Callable[[], None],
+    ) -> None:
+        """Run the assigned job; `done` is called when its process is gone and its outcome was reported."""
+        order = JobOrder(
+            assignment=assignment,
+            worker_id=worker_id,
+            agent=target.id,
+            receiver=receiver.id,
+            url=self._livekit.url,
+            credentials=self._credentials,
+            permissions=permissions,
+            limits=target.config.limits,
+            settings=target.config.settings,
+            drain_timeout=receiver.config.drain_timeout,
+            secret_in_job=self._livekit.secret_in_jobs,
+        )
+
+        def report(status: JobStatus, error: str) -> None:
+            if receiver.registration is not None:
+                receiver.registration.report_job(order.job_id, status, error)
+
+        job = RunningJob(order, process, reserve=target.reserve, report=report, log=self._log)
+        self._jobs[order.job_id] = job
+        self.idle.clear()
+        self._changed.set()
+        task = asyncio.get_running_loop().create_task(self._run(job, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def stop(self, job_id: str, reason: str) -> None:
+        """End one job politely; a job that is gone already is none of our business."""
+        job = self._jobs.get(job_id)
+        if job is not None:
+            job.stop(reason)
+
+    def all(self) -> tuple[RunningJob, ...]:
+        return tuple(self._jobs.values())
+
+    def of_agent(self, agent: str) -> int:
+        """How many jobs run this agent's code."""
+        return sum(job.order.agent == agent for job in self._jobs.values())
+
+    async def supervise(self) -> None:
+        """Check every job once a second while there are any; the owner's task, ended by cancelling it."""
+        while True:
+            if not self._jobs:
+                self._changed.clear()
+                await self._changed.wait()
+            await asyncio.sleep(CHECK_SECONDS)
+            now = time.monotonic()
+            for job in self.all():
+                job.check(now)
+
+    async def _run(self, job: RunningJob, done: Callable[[], None]) -> None:
+        outcome: JobOutcome = await job.run()
+        self.any_forced = self.any_forced or job.forced
+        del self._jobs[job.order.job_id]
+        self._metrics.job_ended(job.order.agent, outcome=outcome.kind.value)
+        done()
+        if not self._jobs:
+            self.idle.set()

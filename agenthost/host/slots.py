@@ -1,0 +1,54 @@
+"""Who holds a slot: jobs from the moment before they are accepted until their process is gone. Pure bookkeeping.
+
+A slot is counted against the host and against the agent whose code runs. It is taken before anything is awaited, so
+`max_jobs: 1` under fifty offers in a millisecond accepts exactly one.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """`agent` runs the code, `receiver` is the agent whose registration was asked."""
+
+    job_id: str
+    agent: str
+    receiver: str
+    room: str
+
+
+class Slots:
+    """All slots of one host."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Slot] = {}
+
+    def take(self, slot: Slot, *, host_limit: int | None, agent_limit: int | None) -> bool:
+        """False when a limit is reached or the job has a slot already."""
+        if slot.job_id in self._held:
+            return False
+        if host_limit is not None and len(self._held) >= host_limit:
+            return False
+        if agent_limit is not None and self.used_by(slot.agent) >= agent_limit:
+            return False
+        self._held[slot.job_id] = slot
+        return True
+
+    def free(self, job_id: str) -> None:
+        self._held.pop(job_id, None)
+
+    @property
+    def used(self) -> int:
+        return len(self._held)
+
+    def used_by(self, agent: str) -> int:
+        """How many jobs run this agent's code."""
+        return sum(slot.agent == agent for slot in self._held.values())
+
+    def used_for(self, receiver: str) -> int:
+        """How many jobs came in through this agent's registration."""
+        return sum(slot.receiver == receiver for slot in self._held.values())
+
+    def serves(self, receiver: str, room: str) -> bool:
+        """Whether this receiver already has a job in the room."""
+        return any(slot.receiver == receiver and slot.room == room for slot in self._held.values())

@@ -1,0 +1,163 @@
+"""What agenthost asks of the operating system beyond the standard library, and how it does without on macOS.
+
+Used by the host and by its processes. Every function here is one fact or one act; none keeps state. On systems
+without prctl or /proc the acts that only Linux knows do nothing and say so by their return value.
+"""
+
+import ctypes
+import errno
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+LINUX = sys.platform.startswith("linux")
+
+MARKER = "AGENTHOST_HOST_ID"
+"""Environment variable that every process of one host carries, with the host's random id as value.
+
+It is in the environment the base template was exec'd with, so every descendant has it, forked or exec'd, however
+it was detached, unless it was exec'd with an environment made from nothing.
+"""
+
+PROCESS_NUMBER = "AGENTHOST_PROCESS"
+"""Environment variable of a job or hook process, inherited by the programs it starts: the number of its fork request."""
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PROC = Path("/proc")
+
+
+def become_subreaper() -> bool:
+    """Orphans below this process become its children instead of init's. False where the kernel has no such thing."""
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(enabled: bool = True) -> bool:
+    """SIGKILL for this process when the thread that is its parent ends; check the parent again afterwards."""
+    return _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if enabled else 0)
+
+
+def _prctl(option: int, argument: int) -> bool:
+    if not LINUX:
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, argument, 0, 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), "prctl")
+    return True
+
+
+def raise_open_files() -> int:
+    """Raise the soft limit of open files to the hard one; returns the old soft limit, which children shall get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError):
+        # macOS reports an unlimited hard limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(10240, hard), hard))
+    return soft
+
+
+def limit_open_files(soft: int) -> None:
+    """Set this process's own soft limit of open files; more than the hard limit becomes the hard limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def prefer_for_oom_kill(adjustment: int = 500) -> None:
+    """Make the kernel's out-of-memory killer choose this process before those without an adjustment."""
+    if LINUX:
+        (_PROC / "self/oom_score_adj").write_text(str(adjustment))
+
+
+def thread_count() -> int | None:
+    """Threads of this process, native ones included; None where the system does not tell."""
+    return len(os.listdir("/proc/self/task")) if LINUX else None  # noqa: PTH208 - called after every import
+
+
+def marked_processes(host_id: str, *, spare: Iterable[int] = ()) -> Iterator[int]:
+    """Processes (not zombies) that carry `host_id` in the environment they were exec'd with, but not `spare`."""
+    if not LINUX:
+        return
+    spared = {os.getpid(), *spare}
+    for entry in os.scandir(_PROC):
+        if entry.name.isdigit() and int(entry.name) not in spared and started_with(int(entry.name), MARKER, host_id):
+            yield int(entry.name)
+
+
+def kill_marked(host_id: str, *, spare: Iterable[int] = ()) -> int:
+    """SIGKILL to every process that carries `host_id`, until none is found; returns how many were hit.
+
+    Bounded: something that forks faster than it is killed is left after 50 rounds.
+    """
+    killed = 0
+    spared = frozenset(spare)
+    for _ in range(50):
+        found = list(marked_processes(host_id, spare=spared))
+        if not found:
+            break
+        for pid in found:
+            killed += send_signal(pid, signal.SIGKILL)
+    return killed
+
+
+def send_signal(pid: int, number: int) -> bool:
+    """False when there is no such process any more."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def children() -> list[int]:
+    """Pids of this process's children, zombies and adopted orphans included."""
+    try:
+        lists = [Path(task.path, "children").read_text() for task in os.scandir("/proc/self/task")]
+    except OSError:
+        import psutil  # a kernel without /proc/*/children, or macOS
+
+        return [child.pid for child in psutil.Process().children()]
+    return [int(pid) for text in lists for pid in text.split()]
+
+
+def session_of(pid: int) -> int | None:
+    """The session a process belongs to; None when it is gone."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def started_with(pid: int, variable: str, value: str) -> bool:
+    """Whether the program that runs in `pid` was exec'd with this environment variable; False where unknown."""
+    try:
+        return f"{variable}={value}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def private_memory(pid: int) -> int | None:
+    """Bytes of memory that only this process has (USS); None when it is gone or may not be read."""
+    if not LINUX:
+        return _psutil_memory(pid)
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESRCH, errno.EACCES):
+            return None
+        raise
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+def _psutil_memory(pid: int) -> int | None:
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_full_info().uss)
+    except psutil.Error:
+        return None

@@ -1,0 +1,162 @@
+"""One process below the host, seen from the host: its channel, its output, its pid, its end.
+
+Runs on the host's loop. What a job, a hook process and a template have in common; what its messages mean is for the
+subclass. A process exists for us from its Hello on: it is then our child and has a pid.
+"""
+
+import asyncio
+import signal
+from typing import TypeVar
+
+from agenthost import kernel
+from agenthost.errors import ProcessFailed
+from agenthost.ipc.channel import AsyncChannel
+from agenthost.ipc.messages import Hello, InitFailed, Message, Ready
+from agenthost.logs.relay import OutputRelay
+from agenthost.processes.ends import ProcessEnds
+from agenthost.processes.home import ProcessHome
+from agenthost.processes.reaper import ExitStatus
+
+T = TypeVar("T")
+
+_LAST_WORDS_SECONDS = 1.0
+"""How long messages and output of a dead process are waited for: they are in our pipes already, unless a process it
+left behind holds an end open."""
+
+
+class ChildProcess:
+    """Made before the process exists; `opened` hands over our ends, `started`, `ready` and `ended` tell its life."""
+
+    def __init__(self, *, number: int, agent: str, home: ProcessHome) -> None:
+        loop = asyncio.get_running_loop()
+        self.number = number
+        self.agent = agent
+        self.pid: int | None = None
+        self.born = loop.time()
+        self.started: asyncio.Future[int] = loop.create_future()
+        self.ready: asyncio.Future[float] = loop.create_future()
+        self.ended: asyncio.Future[ExitStatus | None] = loop.create_future()
+        self.log = home.log
+        self._home = home
+        self._channel: AsyncChannel | None = None
+        self._relay: OutputRelay | None = None
+        self._channel_closed = asyncio.Event()
+        self._finish: asyncio.Task[None] | None = None
+        # Nobody need wait for each of the three; a failure is told by `ended` too.
+        self.started.add_done_callback(_look_at_exception)
+        self.ready.add_done_callback(_look_at_exception)
+
+    async def open(self, ends: ProcessEnds) -> None:
+        """Start listening; the process itself may not exist yet."""
+        self._relay = OutputRelay(ends.stdout, ends.stderr, ends.log, fields={"agent": self.agent})
+        self._channel = await AsyncChannel.open(ends.channel, self.received, self._closed)
+
+    def send(self, message: Message) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
+
+    def bind_output(self, **fields: object) -> None:
+        """Fields that every further line of its output carries."""
+        if self._relay is not None:
+            self._relay.bind(**fields)
+
+    def received(self, message: Message) -> None:
+        """One message of the process, in order."""
+        match message:
+            case Hello():
+                self._hello(message.pid)
+            case Ready():
+                _resolve(self.ready, message.init_seconds)
+            case InitFailed():
+                self.init_failed(message)
+            case _:
+                self.log.error("unexpected message", message_type=type(message).__name__, pid=self.pid)
+
+    def init_failed(self, failure: InitFailed) -> None:
+        """User code failed before it was ready."""
+        _reject(self.ready, InitFailure(failure))
+
+    def refuse(self, reason: str) -> None:
+        """There will be no such process."""
+        _reject(self.started, ProcessFailed(reason))
+        _reject(self.ready, ProcessFailed(reason))
+        if self._channel is not None:
+            self._channel.close()
+
+    def close_channel(self) -> None:
+        """Tell it that there is nothing left to do: a process leaves when its channel is closed."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def kill(self) -> None:
+        """SIGKILL; `ended` follows."""
+        if self.pid is not None and not self.ended.done():
+            kernel.send_signal(self.pid, signal.SIGKILL)
+        elif self._channel is not None:
+            self._channel.close()  # not even its Hello is there: the closed channel ends it when it appears
+
+    def dump_stacks(self) -> None:
+        """Ask faulthandler in the process for the stacks of all threads; they arrive in its stderr."""
+        if self.pid is not None and not self.ended.done():
+            kernel.send_signal(self.pid, signal.SIGUSR1)
+
+    def _hello(self, pid: int) -> None:
+        self.pid = pid
+        if self._relay is not None:
+            self._relay.bind(pid=pid)
+        _resolve(self.started, pid)
+        self._home.reaper.exited(pid).add_done_callback(self._exited)
+
+    def _closed(self) -> None:
+        self._channel_closed.set()
+        if self.pid is None:
+            self.refuse("the template died before it could fork")
+            self._exited(None)
+
+    def _exited(self, ended: "asyncio.Future[ExitStatus] | None") -> None:
+        if self._finish is None:
+            status = ended.result() if ended is not None else None
+            self._finish = asyncio.get_running_loop().create_task(self._wind_up(status))
+
+    async def _wind_up(self, status: ExitStatus | None) -> None:
+        """Take what a dead process left in our pipes, end what it left running, then say that it ended."""
+        if self.pid is not None:
+            self._home.reaper.kill_left_behind(self.pid, self.number)
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self._channel_closed.wait()
+                if self._relay is not None:
+                    await self._relay.drained()
+        except TimeoutError:
+            pass  # somebody outside the session holds a copy of an end; its words are not this process's
+        if self._channel is not None:
+            self._channel.close()
+        if self._relay is not None:
+            self._relay.close()
+        text = str(status) if status is not None else "never started"
+        _reject(self.ready, ProcessFailed(f"the process ended before it was ready ({text})"))
+        _resolve(self.ended, status)
+
+
+class InitFailure(ProcessFailed):
+    """User code failed before any job ran; `report` says in which phase and where."""
+
+    def __init__(self, report: InitFailed) -> None:
+        self.report = report
+        where = f" ({report.file}:{report.line})" if report.file else ""
+        super().__init__(f"{report.phase} failed: {report.error}: {report.message}{where}")
+
+
+def _resolve(future: "asyncio.Future[T]", value: T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _reject(future: "asyncio.Future[T]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _look_at_exception(future: "asyncio.Future[T]") -> None:
+    if not future.cancelled():
+        future.exception()

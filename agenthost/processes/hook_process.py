@@ -1,0 +1,128 @@
+"""The process in which a user's request handler and load function run, one per agent generation that has any.
+
+Runs on the host's loop. It lives as long as its generation. When it dies every open question fails at once; when a
+question is not answered in time it counts as hanging, is killed and replaced: the next question starts another.
+"""
+
+import asyncio
+import itertools
+from typing import TypeVar
+
+from agenthost.errors import ProcessFailed
+from agenthost.ipc.messages import AskHandler, AskLoad, HandlerAnswer, LoadAnswer, Message
+from agenthost.processes.child_process import ChildProcess
+from agenthost.processes.home import ProcessHome
+from agenthost.processes.starters import Starter
+from agenthost.processes.templates import NUMBERS
+
+Answer = TypeVar("Answer", HandlerAnswer, LoadAnswer)
+
+
+class HookProcess(ChildProcess):
+    """One life of the hook process; questions are numbered, answers may come in any order."""
+
+    def __init__(self, *, number: int, agent: str, home: ProcessHome) -> None:
+        super().__init__(number=number, agent=agent, home=home)
+        self.open_questions: dict[int, asyncio.Future[Message]] = {}
+        self.ended.add_done_callback(self._on_ended)
+
+    def received(self, message: Message) -> None:
+        if isinstance(message, HandlerAnswer | LoadAnswer):
+            question = self.open_questions.pop(message.number, None)
+            if question is not None and not question.done():
+                question.set_result(message)
+        else:
+            super().received(message)
+
+    def _on_ended(self, _: object) -> None:
+        for question in self.open_questions.values():
+            if not question.done():
+                question.set_exception(ProcessFailed("the hook process died"))
+        self.open_questions.clear()
+
+
+class Hook:
+    """What the host asks; starts, replaces and ends the process behind it."""
+
+    def __init__(self, agent: str, *, starter: Starter, home: ProcessHome, init_seconds: float) -> None:
+        self._agent = agent
+        self._starter = starter
+        self._home = home
+        self._init_seconds = init_seconds
+        self._process: HookProcess | None = None
+        self._numbers = itertools.count(1)
+        self._starting = asyncio.Lock()
+        self.replaced = 0
+
+    async def start(self) -> None:
+        """Have a process that is ready. Raises ProcessFailed, with the user's error where it is theirs."""
+        await self._living()
+
+    async def ask_handler(self, question: AskHandler, *, seconds: float) -> HandlerAnswer:
+        """Raises ProcessFailed when it died, TimeoutError when it did not answer (it is replaced then)."""
+        return await self._ask(question, HandlerAnswer, seconds)
+
+    async def ask_load(self, active_jobs: int, *, seconds: float) -> LoadAnswer:
+        """Raises ProcessFailed or TimeoutError; a slow load function is not reason enough to replace the process."""
+        question = AskLoad(number=self.number(), active_jobs=active_jobs)
+        return await self._ask(question, LoadAnswer, seconds)
+
+    def number(self) -> int:
+        """A number for the next question."""
+        return next(self._numbers)
+
+    async def close(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.close_channel()
+            try:
+                async with asyncio.timeout(1.0):
+                    await asyncio.shield(process.ended)
+            except TimeoutError:
+                process.kill()
+                await process.ended
+
+    async def _ask(self, question: AskHandler | AskLoad, kind: type[Answer], seconds: float) -> Answer:
+        process = await self._living()
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        process.open_questions[question.number] = answer
+        process.send(question)
+        try:
+            async with asyncio.timeout(seconds):
+                message = await answer
+        except TimeoutError:
+            if kind is HandlerAnswer:
+                self._replace(process)
+            raise
+        finally:
+            process.open_questions.pop(question.number, None)
+        assert isinstance(message, kind)
+        return message
+
+    async def _living(self) -> HookProcess:
+        async with self._starting:
+            if self._process is None or self._process.ended.done():
+                self._process = await self._start()
+            return self._process
+
+    async def _start(self) -> HookProcess:
+        process = HookProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
+        try:
+            await self._starter.start(process, "hook")
+            async with asyncio.timeout(self._init_seconds):
+                await asyncio.shield(process.ready)
+        except TimeoutError:
+            process.kill()
+            raise ProcessFailed(f"the hook process was not ready within {self._init_seconds:g} s") from None
+        return process
+
+    def _replace(self, process: HookProcess) -> None:
+        """A handler that hangs may hold the whole loop: the stacks go to the log, the process goes."""
+        if self._process is process:
+            self._process = None
+            self.replaced += 1
+            self._home.log.warning(
+                "hook process replaced", agent=self._agent, pid=process.pid, reason="no answer in time"
+            )
+            process.dump_stacks()
+            asyncio.get_running_loop().call_later(0.5, process.kill)

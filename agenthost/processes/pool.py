@@ -1,0 +1,195 @@
+"""The processes of one agent generation: a few kept idle, any number started when a job needs one.
+
+Runs on the host's loop. A reservation is a *started* process, idle or not: the server is answered only when it
+exists, and it may still import and prewarm while the assignment travels. A process runs one job and is never used
+again, so nothing a job leaks outlives it. Idle ones are started one after another, and after failures with a growing
+delay, so that a broken prewarm cannot eat the machine; a job that needs a process never waits for that delay.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from agenthost.errors import ProcessFailed
+from agenthost.processes.child_process import InitFailure
+from agenthost.processes.home import ProcessHome
+from agenthost.processes.job_process import JobProcess, JobProcessState
+from agenthost.processes.starters import Starter
+from agenthost.processes.templates import NUMBERS
+from agenthost.restarts import start_delay
+
+_DUMP_SECONDS = 0.5  # faulthandler writes in a signal handler; this is for the pipe to be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatistics:
+    """`failures`: idle processes in a row that died before they were ready."""
+
+    idle: int
+    starting: int
+    reserved: int
+    running: int
+    failures: int
+    last_failure: str
+
+
+class Pool:
+    """`starter` makes processes; `num_idle` and `init_seconds` may be changed at any time."""
+
+    def __init__(self, agent: str, *, starter: Starter, home: ProcessHome, num_idle: int, init_seconds: float) -> None:
+        self.num_idle = num_idle
+        self.init_seconds = init_seconds
+        self.failures = 0
+        self.last_failure = ""
+        self._agent = agent
+        self._starter = starter
+        self._home = home
+        self._processes: set[JobProcess] = set()
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    async def run(self) -> None:
+        """Keep `num_idle` processes idle until `close`; the owner's task."""
+        while not self._closed:
+            self._changed.clear()
+            if len(self._spare()) < self.num_idle:
+                await self._add_idle()
+            else:
+                self._shrink()
+                await self._changed.wait()
+
+    async def prove(self) -> None:
+        """Start one process and wait until it is ready. Raises ProcessFailed (InitFailure with the user's error)."""
+        process = await self._start()
+        await self._wait_ready(process)
+        self._changed.set()
+
+    async def reserve(self) -> JobProcess:
+        """A started process for one job: an idle one if there is, else a new one. Raises ProcessFailed."""
+        for process in self._spare():
+            process.reserve()
+            self._changed.set()
+            return process
+        process = await self._start(reserve=True)
+        try:
+            await asyncio.shield(process.started)
+        except asyncio.CancelledError:
+            process.discard()  # the offer's deadline: whenever it starts, it is to leave
+            raise
+        return process
+
+    def give_back(self, process: JobProcess) -> None:
+        """The reservation was not used. A ready process becomes idle again; one that is not is ended."""
+        if process.state is JobProcessState.RESERVED and process.is_ready and len(self._spare()) < self.num_idle:
+            process.move(JobProcessState.IDLE)
+        elif process.state is JobProcessState.RESERVED:
+            process.discard()
+        self._changed.set()
+
+    def wake(self) -> None:
+        """Look again: `num_idle` changed."""
+        self._changed.set()
+
+    async def close(self) -> None:
+        """End the idle processes; reserved and running ones are their owners' business."""
+        self._closed = True
+        self._changed.set()
+        idle = self._spare()
+        for process in idle:
+            process.discard()
+        await asyncio.gather(*(process.ended for process in idle))
+
+    def statistics(self) -> PoolStatistics:
+        count = dict.fromkeys(JobProcessState, 0)
+        for process in self._processes:
+            count[process.state] += 1
+        return PoolStatistics(
+            idle=count[JobProcessState.IDLE],
+            starting=count[JobProcessState.STARTING],
+            reserved=count[JobProcessState.RESERVED],
+            running=count[JobProcessState.RUNNING],
+            failures=self.failures,
+            last_failure=self.last_failure,
+        )
+
+    async def _add_idle(self) -> None:
+        delay = start_delay(self.failures)
+        if delay:
+            try:
+                async with asyncio.timeout(delay):
+                    await self._closing()
+            except TimeoutError:
+                pass
+            if self._closed:
+                return
+        try:
+            await self._wait_ready(await self._start())
+        except ProcessFailed as error:
+            self.failures += 1
+            self.last_failure = str(error)
+            self._log_failure(error)
+
+    async def _closing(self) -> None:
+        while not self._closed:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _start(self, *, reserve: bool = False) -> JobProcess:
+        process = JobProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
+        if reserve:
+            process.reserve()
+        self._processes.add(process)
+        process.ended.add_done_callback(lambda _: self._gone(process))
+        try:
+            await self._starter.start(process, "job")
+        except ProcessFailed as error:
+            self._processes.discard(process)
+            process.refuse(str(error))
+            raise
+        return process
+
+    async def _wait_ready(self, process: JobProcess) -> None:
+        try:
+            async with asyncio.timeout(self.init_seconds):
+                await asyncio.shield(process.ready)
+        except TimeoutError:
+            await end_hanging(process)
+            raise ProcessFailed(
+                f"a process was not ready within limits.init ({self.init_seconds:g} s); its stacks are in the log above"
+            ) from None
+        self.failures = 0
+        self.last_failure = ""
+
+    def _spare(self) -> list[JobProcess]:
+        return [process for process in self._processes if process.state is JobProcessState.IDLE]
+
+    def _shrink(self) -> None:
+        for process in self._spare()[self.num_idle :]:
+            process.discard()
+
+    def _gone(self, process: JobProcess) -> None:
+        self._processes.discard(process)
+        self._changed.set()
+
+    def _log_failure(self, error: ProcessFailed) -> None:
+        phase = error.report.phase if isinstance(error, InitFailure) else "start"
+        traceback = error.report.traceback if isinstance(error, InitFailure) else ""
+        self._home.log.error(
+            "process failed",
+            agent=self._agent,
+            phase=phase,
+            error=str(error),
+            failures=self.failures,
+            retry_in_seconds=start_delay(self.failures),
+            traceback=traceback,
+        )
+
+
+async def end_hanging(process: JobProcess) -> None:
+    """Have a process that hangs write its stacks to its stderr, then kill it."""
+    process.dump_stacks()
+    try:
+        async with asyncio.timeout(_DUMP_SECONDS):
+            await asyncio.shield(process.ended)
+    except TimeoutError:
+        process.kill_because("hung before it was ready")
+        await process.ended
