@@ -1,0 +1,64 @@
+"""Which LiveKit server a command is meant for: the one named, or the one that runs here."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from agenthost.errors import ConnectionLost, UsageError
+from agenthost.livekit_server import session_file
+from agenthost.livekit_server.connection import Connection
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that `find_connection` reads: FILE and --url."""
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the agenthost file; default: ./agenthost.yaml")
+    parser.add_argument("--url", help="the LiveKit server; keys come from LIVEKIT_API_KEY and LIVEKIT_API_SECRET")
+
+
+def find_connection(file: str | None, url: str | None, environ: Mapping[str, str]) -> Connection:
+    """The server named by `url` or LIVEKIT_URL, else the local one of the host that runs `file`, else the file's own,
+    else, without `file`, the local one that was started last.
+
+    Raises ConfigError for a file that cannot be used, UsageError when the keys are missing, ConnectionLost when no
+    server is known.
+    """
+    if named := url or environ.get("LIVEKIT_URL"):
+        return _with_keys(named, environ)
+    if config_file := _config_file(file, environ):
+        if running := session_file.read(config_file, environ):
+            return running
+        if configured := _configured(config_file, environ):
+            return configured
+    latest = session_file.read(None, environ) if file is None else None
+    if latest is None:
+        raise ConnectionLost("no LiveKit server is known: start `agenthost dev`, or set LIVEKIT_URL or --url")
+    return latest
+
+
+def _with_keys(url: str, environ: Mapping[str, str]) -> Connection:
+    missing = [name for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET") if not environ.get(name)]
+    if missing:
+        raise UsageError(f"{url} needs a key and a secret: set {' and '.join(missing)}")
+    return Connection(url=url, api_key=environ["LIVEKIT_API_KEY"], api_secret=environ["LIVEKIT_API_SECRET"])
+
+
+def _config_file(file: str | None, environ: Mapping[str, str]) -> Path | None:
+    """The file the host would use; None when none was named and there is none."""
+    from agenthost.config.findings import ConfigError
+    from agenthost.config.loading import find_file
+
+    try:
+        return find_file(file, environ)
+    except ConfigError:
+        return None
+
+
+def _configured(file: Path, environ: Mapping[str, str]) -> Connection | None:
+    """The server that the file, or its env file, names."""
+    from agenthost.config.loading import Options, examine, loaded
+
+    # as `dev` reads it, but a variable that only the agents need may be unset in this shell
+    livekit = loaded(examine(file, Options(environ=environ, command="dev", secrets=False))).config.livekit
+    if not livekit.url:
+        return None
+    return Connection(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret)
