@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ import psutil
 
 from tests.support.polling import poll
 
+AGENTHOST = (sys.executable, "-m", "agenthost")
 MARK = "AGENTHOST_TEST_RUN"
 GONE_SECONDS = 5.0
+SIGNAL_SECONDS = 3.0
 # These hide the bytecode and buffering traps that users meet, and a developer's own server must not be used.
 UNSET = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 
@@ -49,13 +51,15 @@ class HostProcess:
     stderr   the text of stderr so far
     """
 
-    def __init__(self, *arguments: str | Path, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, *arguments: str | Path, cwd: Path, env: Mapping[str, str], program: Sequence[str] = AGENTHOST
+    ) -> None:
         self.lines: list[LogLine] = []
         self.stray: list[str] = []
         self.stderr = ""
         self.started_at = 0.0
         self.mark = uuid.uuid4().hex
-        self._arguments = [str(argument) for argument in arguments]
+        self._command = [*program, *(str(argument) for argument in arguments)]
         self._cwd = cwd
         self._env = {k: v for k, v in os.environ.items() if k not in UNSET} | dict(env) | {MARK: self.mark}
         self._process: asyncio.subprocess.Process | None = None
@@ -65,10 +69,7 @@ class HostProcess:
     async def start(self) -> None:
         self.started_at = time.monotonic()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "agenthost",
-            *self._arguments,
+            *self._command,
             cwd=self._cwd,
             env=self._env,
             stdin=asyncio.subprocess.DEVNULL,
@@ -165,7 +166,7 @@ class HostProcess:
                 break
             self.signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(self.process.wait(), 3.0)
+                await asyncio.wait_for(self.process.wait(), SIGNAL_SECONDS)
             except TimeoutError:
                 continue  # the next signal is the stronger one
         ignored_signals = self.running

@@ -100,15 +100,23 @@ def make_condition(when: Mapping[str, Any], type: JobType = JobType.ROOM) -> Con
     return condition
 
 
-def make_offer(room: str = "lobby", **changes: Any) -> Offer:
-    """The offer of a room job; the room is ten minutes old at `MONDAY_NOON`."""
-    return replace(Offer(job_id="AJ_1", type=JobType.ROOM, room=RoomInfo(name=room, created_at=CREATED_AT)), **changes)
+def make_offer(room: str | RoomInfo = "lobby", **changes: Any) -> Offer:
+    """The offer of a room job; a room given by its name is ten minutes old at `MONDAY_NOON`."""
+    info = room if isinstance(room, RoomInfo) else RoomInfo(name=room, created_at=CREATED_AT)
+    return replace(Offer(job_id="AJ_1", type=JobType.ROOM, room=info), **changes)
 
 
-def make_participant_offer(identity: str = "caller", **changes: Any) -> Offer:
-    """The offer of a participant job; `changes` are those of the participant."""
-    participant = ParticipantInfo(identity=identity, **changes)
-    return make_offer(type=JobType.PARTICIPANT, participant=participant)
+def make_participant_offer(
+    identity: str = "caller",
+    *,
+    kind: str = "standard",
+    attributes: Mapping[str, str] | None = None,
+    room: str | RoomInfo = "lobby",
+    **changes: Any,
+) -> Offer:
+    """The offer of a participant job."""
+    participant = ParticipantInfo(identity=identity, kind=kind, attributes=attributes or {})
+    return make_offer(room, type=JobType.PARTICIPANT, participant=participant, **changes)
 
 
 def make_facts(now: datetime = MONDAY_NOON, agent_jobs: int = 0) -> Facts:
