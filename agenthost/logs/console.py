@@ -36,9 +36,7 @@ class ConsoleLines:
         self._layout = Layout()
         self._styles: dict[str, str] = {}
         self._next_style = cycle(_AGENT_STYLES)
-        self._console = Console(
-            file=io.StringIO(), force_terminal=True, width=width(), highlight=False, markup=False, emoji=False
-        )
+        self._console = Console(file=io.StringIO(), force_terminal=True, highlight=False, markup=False, emoji=False)
 
     def __call__(self, line: LogLine) -> str:
         row = self._layout.columns(line)

@@ -1,0 +1,122 @@
+"""The columns for people, without colours."""
+
+import logging
+import re
+
+import pytest
+
+from agenthost.jobs import JobType
+from agenthost.logs.banner import Banner, BannerAgent
+from agenthost.logs.layout import Layout, PlainLines, clean
+from agenthost.logs.lines import LogLine
+
+
+def line(
+    message: str = "text", *, logger: str = "agenthost.host", level: int = logging.INFO, **fields: object
+) -> LogLine:
+    return LogLine(created=1700000000.0625, level=level, logger=logger, message=message, fields=fields)
+
+
+def plain(shown: LogLine) -> str:
+    return re.sub(r"^\d\d:\d\d:20\.062 ", "", PlainLines()(shown))
+
+
+def test_line_reads_level_agent_event_fields() -> None:
+    """What happened comes before whose job it was; the pid only matters where there is no job."""
+    shown = line("job started", room="r", seconds=0.00231, agent="support", pid=9, job_id="AJ_1")
+    assert plain(shown) == "INFO  support job started  seconds=0.00231 room=r job_id=AJ_1\n"
+    assert plain(line("process ready", agent="support", pid=9)) == "INFO  support process ready  pid=9\n"
+
+
+@pytest.mark.parametrize(("level", "name"), [(5, "TRACE"), (30, "WARN "), (50, "CRIT ")])
+def test_levels_take_five_characters(level: int, name: str) -> None:
+    """The column never moves."""
+    assert plain(line(level=level)) == f"{name} text\n"
+
+
+@pytest.mark.parametrize(
+    ("logger", "text"),
+    [("agenthost.host", "text"), ("stdout", "text"), ("root", "text"), ("app.llm", "app.llm: text")],
+)
+def test_logger_is_named_when_user_code_named_it(logger: str, text: str) -> None:
+    """Ours and the standard streams say nothing about where a line comes from."""
+    assert plain(line(logger=logger)) == f"INFO  {text}\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("plain/1:2", "plain/1:2"),
+        ("two words", '"two words"'),
+        ("", '""'),
+        (True, "true"),
+        (None, "null"),
+        (123456.75, "123456.75"),
+        (0.123456, "0.1235"),
+        ([1, "a"], '[1, "a"]'),
+    ],
+)
+def test_values_are_readable_and_unambiguous(value: object, text: str) -> None:
+    """Text with blanks is quoted, numbers are short."""
+    assert plain(line(value=value)) == f"INFO  text  value={text}\n"
+
+
+def test_agent_column_grows_with_the_longest_id_and_stops_at_sixteen() -> None:
+    """Columns align; a very long id does not push the messages out of the window."""
+    layout = Layout()
+    layout.columns(line(agent="a" * 30))
+    assert layout.columns(line(agent="b")).agent == "b" + " " * 15
+    assert layout.columns(line(agent="a" * 30)).agent == "a" * 15 + "…"
+
+
+def test_more_lines_are_indented() -> None:
+    """Every line that starts at the margin is a record."""
+    shown = LogLine(
+        created=1700000000.0625, level=40, logger="x", message="a\nb", fields={}, traceback="Traceback:\n  c"
+    )
+    assert plain(shown) == "ERROR x: a\n    b\n    Traceback:\n      c\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07text", "text"),
+        ("a\tb", "a    b"),
+        ("beep\x07\x08\x7f\x9b2J", "beep2J"),
+        ("two\nlines", "two\nlines"),
+    ],
+)
+def test_nothing_moves_the_cursor(text: str, cleaned: str) -> None:
+    """What a job prints cannot repaint the terminal of who watches it."""
+    assert clean(text) == cleaned
+
+
+def test_banner_has_agents_addresses_and_the_command() -> None:
+    """All that somebody needs for a first call, without a colour."""
+    banner = Banner(
+        version="1.2.3",
+        command="dev",
+        file="agenthost.yaml",
+        agents=(
+            BannerAgent(id="front-door", agent_name="", type=JobType.ROOM),
+            BannerAgent(id="watch", agent_name="watcher", type=JobType.PUBLISHER),
+        ),
+        livekit_url="ws://127.0.0.1:7880",
+        local_server=True,
+        http="127.0.0.1:8081",
+        idle_processes=1,
+    )
+    assert PlainLines().banner(banner) == (
+        "agenthost 1.2.3 · dev · agenthost.yaml\n"
+        "\n"
+        "  front-door  room       every room (automatic dispatch)\n"
+        "  watch       publisher  explicit dispatch only (agent_name: watcher)\n"
+        "                         agenthost dispatch watcher --room my-room\n"
+        "\n"
+        "  LiveKit     ws://127.0.0.1:7880 (started by this command, ends with it)\n"
+        "  HTTP        http://127.0.0.1:8081\n"
+        "  idle        1 process kept ready\n"
+        "  stop        Ctrl-C drains: running jobs end by themselves; again: ends them\n"
+        "\n"
+    )
