@@ -24,6 +24,7 @@ QUIET: Mapping[str, str] = dict.fromkeys(
         "hpack",
         "httpcore",
         "httpx",
+        "livekit",
         "numba",
         "openai",
         "urllib3",
