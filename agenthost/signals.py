@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP become commands; nothing is decided in a handler.
+"""SIGTERM, SIGINT and SIGHUP become values in somebody's queue; nothing is decided in a handler.
 
 Runs on the host's loop, in the main thread.
 """
@@ -7,8 +7,15 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from enum import Enum
 
-from agenthost.host.commands import Command, Signalled
+
+class Signalled(Enum):
+    """A request to end: TERMINATE is SIGTERM or SIGINT, HANG_UP is SIGHUP."""
+
+    TERMINATE = "terminate"
+    HANG_UP = "hang up"
+
 
 _MEANING = {
     signal.SIGTERM: Signalled.TERMINATE,
@@ -18,11 +25,11 @@ _MEANING = {
 
 
 @contextlib.contextmanager
-def listen(put: Callable[[Command], None]) -> Iterator[None]:
+def listen(put: Callable[[Signalled], None]) -> Iterator[None]:
     """Hand every such signal to `put` for as long as the block runs."""
     loop = asyncio.get_running_loop()
-    for number, command in _MEANING.items():
-        loop.add_signal_handler(number, put, command)
+    for number, meaning in _MEANING.items():
+        loop.add_signal_handler(number, put, meaning)
     try:
         yield
     finally:

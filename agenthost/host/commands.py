@@ -1,14 +1,8 @@
-"""What can happen to a host from outside: signals and endings become commands, and one consumer acts on them."""
+"""What can happen to a host from outside or inside itself: commands in one queue with one consumer."""
 
 from dataclasses import dataclass
-from enum import Enum
 
-
-class Signalled(Enum):
-    """A request to end: TERMINATE is SIGTERM or SIGINT, HANG_UP is SIGHUP."""
-
-    TERMINATE = "terminate"
-    HANG_UP = "hang up"
+from agenthost.signals import Signalled
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ import asyncio
 import math
 
 from agenthost.errors import ExitCode
-from agenthost.host.commands import Command, Signalled
+from agenthost.host.commands import Command
 from agenthost.host.running_jobs import RunningJobs
 from agenthost.logs.events import get_logger
+from agenthost.signals import Signalled
 
 _log = get_logger("host")
 

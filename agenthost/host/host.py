@@ -21,7 +21,7 @@ from agenthost.dispatch.registration import Registration
 from agenthost.dispatch.token import Credentials
 from agenthost.endpoints.server import Endpoints
 from agenthost.errors import EntrypointError, ExitCode, ProcessFailed
-from agenthost.host.commands import Command, Failed, Signalled, Started
+from agenthost.host.commands import Command, Failed, Started
 from agenthost.host.desk import OfferDesk
 from agenthost.host.drain import drain
 from agenthost.host.host_status import host_status
@@ -37,7 +37,7 @@ from agenthost.processes.base import Base
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import Reaper
-from agenthost.signals import listen
+from agenthost.signals import Signalled, listen
 from agenthost.status import HostState, HostStatus
 from agenthost.version import __version__
 
