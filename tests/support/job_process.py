@@ -20,7 +20,7 @@ from agenthost.ipc.channel import FrameReader, frame
 from agenthost.ipc.messages import Ended, Message, Ready, StartJob, StopJob, TemplateSpec, decode
 from agenthost.logs.lines import LogLine, decode_line
 
-TIMEOUT = 10.0  # seconds until a test gives up waiting for a process
+TIMEOUT = 40.0  # seconds until a test gives up waiting for a process; livekit.rtc takes 30 to give up reconnecting
 
 M = TypeVar("M", bound=Message)
 
