@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from agenthost.cli import dispatch_cmd, output, run_cmd, server, version_cmd
+from agenthost.cli import dispatch_cmd, output, run_cmd, server, validate, version_cmd
 from agenthost.config.findings import ConfigError
 from agenthost.errors import AgentHostError, EntrypointError, EnvironmentRefused, ExitCode, UsageError
 from agenthost.version import __version__
 
 _GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
     ("Run", (run_cmd,)),
+    ("Configuration", (validate,)),
     ("LiveKit", (dispatch_cmd, server)),
     ("About", (version_cmd,)),
 )
@@ -115,10 +116,9 @@ def _report(error: AgentHostError) -> None:
     if isinstance(error, EntrypointError) and error.traceback_text:
         output.note(error.traceback_text.rstrip("\n"))
     if isinstance(error, ConfigError):
-        for finding in error.findings:
-            hint = f" ({finding.hint})" if finding.hint else ""
-            place = f"{finding.file}:{finding.line}:{finding.column}"
-            output.note(f"{place}  {finding.severity.value}[{finding.code}] {finding.message}{hint}")
+        from agenthost.cli.findings_output import show_config_error
+
+        show_config_error(error)
         return
     output.note(f"agenthost: {error}")
 

@@ -130,8 +130,13 @@ def _unknown(path: Keys, written: str, hint: str) -> Problem:
 
 
 def _suggest(name: str) -> str:
-    known = (*(root for root, kind in KINDS.items() if kind in _TEMPLATE_KINDS), *AGENT_PLACEHOLDERS)
-    near = difflib.get_close_matches(name, known, n=1) or [root for root in known if root.endswith(f".{name}")]
-    return (
-        f"did you mean `{{{near[0]}}}`?" if near else "known are `{job.*}`, `{room.*}`, `{participant.*}`, `{agent.*}`"
-    )
+    known = [
+        f"{root}.NAME" if kind is SubjectKind.ATTRIBUTE else root
+        for root, kind in KINDS.items()
+        if kind in _TEMPLATE_KINDS and root != "agent.jobs"
+    ]
+    known += AGENT_PLACEHOLDERS
+    near = difflib.get_close_matches(name, known, n=1) or [path for path in known if path.endswith(f".{name}")]
+    if near:
+        return f"did you mean `{{{near[0]}}}`?"
+    return f"known are {', '.join(f'`{{{path}}}`' for path in known)}"

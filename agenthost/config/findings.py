@@ -50,12 +50,16 @@ class Finding:
 
 
 class ConfigError(AgentHostError):
-    """The configuration cannot be used. `findings` holds every problem, sorted by place; `source` the file's text."""
+    """The configuration cannot be used.
+
+    `findings` holds every problem, sorted by place; `source` is the text of `file`, without secrets.
+    """
 
     exit_code = ExitCode.CONFIG
 
-    def __init__(self, findings: Sequence[Finding], source: str = "") -> None:
+    def __init__(self, findings: Sequence[Finding], source: str = "", file: str = "") -> None:
         self.findings = tuple(findings)
         self.source = source
-        first = self.findings[0]
+        self.file = file
+        first = next((finding for finding in self.findings if finding.severity is Severity.ERROR), self.findings[0])
         super().__init__(f"{first.file}:{first.line}:{first.column} {first.code} {first.message}")

@@ -117,12 +117,12 @@ def _check_presence(livekit: Node, command: str, findings: Collector) -> None:
         message = "no LiveKit server is named: LIVEKIT_URL is not set"
         hint = "set LIVEKIT_URL, or write `livekit.url`; `agenthost dev` starts a local server without it"
         findings.report("AH301", message, severity=severity, path=("livekit", "url"), hint=hint)
-    for key in ("api_key", "api_secret"):
-        if key in missing:
-            variable = f"LIVEKIT_{key.upper()}"
-            message = f"{variable} is not set"
-            hint = f"set it, or write `livekit.{key}: ${{file:PATH}}`"
-            findings.report("AH302", message, severity=severity, path=("livekit", key), hint=hint)
+    unset = [key for key in ("api_key", "api_secret") if key in missing]
+    if unset:
+        names = " and ".join(f"LIVEKIT_{key.upper()}" for key in unset)
+        message = f"{names} {'are' if len(unset) == 2 else 'is'} not set"
+        hint = f"set {'them' if len(unset) == 2 else 'it'}, or write `livekit.{unset[0]}: ${{file:PATH}}`"
+        findings.report("AH302", message, severity=severity, path=("livekit", unset[0]), hint=hint)
 
 
 def _is_empty(node: Node | None) -> bool:

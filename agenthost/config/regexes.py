@@ -58,5 +58,5 @@ def _options(max_bytes: int) -> Any:
 
 
 def _encode(text: str) -> bytes:
-    """UTF-8; half a surrogate pair, which JSON can smuggle in, becomes bytes that no pattern matches."""
-    return text.encode(errors="surrogatepass")
+    """UTF-8, with `?` for half a surrogate pair, which JSON can smuggle in."""
+    return text.encode(errors="replace")

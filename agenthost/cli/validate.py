@@ -1,0 +1,112 @@
+"""`agenthost validate`: read and check a file exactly as `start` does, without starting anything."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agenthost.cli import output
+from agenthost.errors import ExitCode
+
+if TYPE_CHECKING:
+    from agenthost.config.loading import Examination, Options
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("validate", help="check the file without running anything")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="default: $AGENTHOST_CONFIG, else ./agenthost.yaml")
+    parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="default: text")
+    parser.add_argument("--profile", metavar="NAME", help="merge this profile of the file into it")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="PATH=VALUE", help="set a key")
+    parser.add_argument("--env-file", type=Path, metavar="FILE", help="read environment variables from FILE")
+    parser.add_argument("--no-secrets", action="store_true", help="pass over variables and files that are not here")
+    parser.add_argument("--import", action="store_true", dest="imports", help="really import the code, in a process")
+    parser.add_argument("--connect", action="store_true", help="ask the LiveKit server whether the credentials work")
+    parser.add_argument("--fix", action="store_true", help="correct what can be corrected, and check again")
+    parser.add_argument("--deny-warnings", action="store_true", help="exit 1 if there are warnings")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from agenthost.config.loading import Options
+
+    options = Options(
+        environ=os.environ,
+        command="validate",
+        profile=args.profile,
+        overrides=args.overrides,
+        env_file=args.env_file,
+        secrets=not args.no_secrets,
+    )
+    examination, fixed = _examine(args.file, options, fix=args.fix)
+    _show(examination, args.format, fixed)
+    return _exit_code(examination, deny_warnings=args.deny_warnings)
+
+
+def _examine(named: str | None, options: "Options", *, fix: bool) -> "tuple[Examination, int]":
+    """What there is to say about the file, and how much of it was corrected before."""
+    from agenthost.config.findings import ConfigError
+    from agenthost.config.fixing import fix_file
+    from agenthost.config.loading import FILE_NAMES, Examination, Stage, examine, find_file
+
+    try:
+        file = find_file(named, os.environ)
+    except ConfigError as error:  # shown in the chosen format, like every other finding
+        missing = Examination(
+            file=Path(FILE_NAMES[0]), source="", findings=error.findings, stages={Stage.SYNTAX: False}
+        )
+        return missing, 0
+    fixed = fix_file(file, options) if fix else 0
+    return examine(file, options), fixed
+
+
+def _show(examination: "Examination", form: str, fixed: int) -> None:
+    from agenthost.config.findings_text import as_github, as_json
+
+    if form == "json":
+        stages = _stages(examination)
+        report = {
+            "file": str(examination.file),
+            "ok": examination.config is not None,
+            "fixed": fixed,
+            "stages": {name: _WORDS[passed] for name, passed in stages.items()},
+            "findings": [as_json(finding) for finding in examination.findings],
+        }
+        output.line(json.dumps(report, indent=2, ensure_ascii=False))
+    elif form == "github":
+        for finding in examination.findings:
+            output.line(as_github(finding))
+    else:
+        _show_text(examination, fixed)
+
+
+_WORDS = {True: "passed", False: "failed", None: "not checked"}
+
+
+def _show_text(examination: "Examination", fixed: int) -> None:
+    from agenthost.cli.findings_output import show
+    from agenthost.config.findings_text import Line, Segment, render, render_stages
+
+    lines: list[Line] = []
+    if fixed:
+        lines += [(Segment(text=f"corrected {fixed} in {examination.file}", style="ok"),), ()]
+    if examination.findings:
+        lines += render(examination.findings, examination.source, file=str(examination.file))
+    else:
+        lines.append((Segment(text=f"{examination.file} is valid", style="ok"),))
+    lines.append(render_stages(_stages(examination)))
+    show(lines, sys.stdout)
+
+
+def _stages(examination: "Examination") -> dict[str, bool | None]:
+    from agenthost.config.loading import Stage
+
+    return {stage.value: examination.stages.get(stage) for stage in Stage}
+
+
+def _exit_code(examination: "Examination", *, deny_warnings: bool) -> ExitCode:
+    if examination.config is None:
+        return ExitCode.CONFIG
+    return ExitCode.FAILURE if deny_warnings and examination.findings else ExitCode.OK
