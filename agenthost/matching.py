@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from agenthost.config.conditions import AllOf, AnyOf, Condition, Matches, NotHolding, Sample
+from agenthost.config.matcher_scalars import WILDCARDS
 from agenthost.config.matchers import Compare, Equals, Every, Exists, Glob, Matcher, NotMatching, OneOf, Order, Regex
 from agenthost.config.regexes import RegexSet
 from agenthost.config.subjects import Subject
@@ -68,7 +69,8 @@ class Compiler:
             case Glob(text=text):
                 return _glob(index, text)
             case Regex(pattern=pattern):
-                return self._regex(index, pattern)
+                numbers = self._regexes(index, [pattern])
+                return lambda values: not numbers.isdisjoint(values.regex_hits(index))
             case Compare(order=order, bound=bound):
                 return _compare(index, _ORDERS[order], bound)
             case Exists(wanted=wanted):
@@ -81,22 +83,39 @@ class Compiler:
                 holds = self._compile_matcher(inner, index)
                 return lambda values: values.value(index) is not None and not holds(values)
 
-    def _regex(self, index: int, pattern: str) -> Predicate:
+    def _regexes(self, index: int, wanted: Sequence[str]) -> frozenset[int]:
+        """Puts `wanted` into the set of their subject; the numbers they have there."""
         patterns = self._patterns.setdefault(index, [])
-        number = len(patterns)
-        patterns.append(pattern)
-        return lambda values: number in values.regex_hits(index)
+        first = len(patterns)
+        patterns.extend(wanted)
+        return frozenset(range(first, len(patterns)))
 
     def _one_of(self, matchers: Sequence[Matcher], index: int) -> Predicate:
-        texts = {part.value for part in matchers if isinstance(part, Equals) and isinstance(part.value, str)}
-        rest = [
-            self._compile_matcher(part, index)
-            for part in matchers
-            if not (isinstance(part, Equals) and isinstance(part.value, str))
-        ]
+        texts = [part for part in matchers if _is_about_text(part)]
+        parts = [self._compile_matcher(part, index) for part in matchers if not _is_about_text(part)]
         if texts:
-            rest.insert(0, _among(index, frozenset(texts)))
-        return _any_of(rest)
+            parts.insert(0, self._text_among(texts, index))
+        return _any_of(parts)
+
+    def _text_among(self, matchers: Sequence[Matcher], index: int) -> Predicate:
+        """A list of texts, globs and regexes, which costs little more than one of them."""
+        exact = frozenset(part.value for part in matchers if isinstance(part, Equals))
+        globs = _compile_globs([part.text for part in matchers if isinstance(part, Glob)])
+        regexes = self._regexes(index, [part.pattern for part in matchers if isinstance(part, Regex)])
+
+        def holds(values: Values) -> bool:
+            value = values.value(index)
+            if not isinstance(value, str):
+                return False
+            if value in exact or (globs is not None and globs(value)):
+                return True
+            return bool(regexes) and not regexes.isdisjoint(values.regex_hits(index))
+
+        return holds
+
+
+def _is_about_text(matcher: Matcher) -> bool:
+    return isinstance(matcher, Glob | Regex) or (isinstance(matcher, Equals) and isinstance(matcher.value, str))
 
 
 def _equals(index: int, wanted: str | int | float | bool) -> Predicate:
@@ -107,22 +126,24 @@ def _equals(index: int, wanted: str | int | float | bool) -> Predicate:
     return lambda values: _is_number(value := values.value(index)) and value == wanted
 
 
-def _among(index: int, wanted: frozenset[str]) -> Predicate:
-    def holds(values: Values) -> bool:
-        value = values.value(index)
-        return isinstance(value, str) and value in wanted
-
-    return holds
-
-
 def _glob(index: int, text: str) -> Predicate:
+    if _is_prefix(text):  # what most globs are: needs no pattern
+        prefix = text[:-1]
+        return lambda values: isinstance(value := values.value(index), str) and value.startswith(prefix)
     matches = re.compile(fnmatch.translate(text)).match
+    return lambda values: isinstance(value := values.value(index), str) and matches(value) is not None
 
-    def holds(values: Values) -> bool:
-        value = values.value(index)
-        return isinstance(value, str) and matches(value) is not None
 
-    return holds
+def _compile_globs(texts: Sequence[str]) -> Callable[[str], object] | None:
+    """Whether a value matches one of `texts`, in one step; None where there are none."""
+    if all(_is_prefix(text) for text in texts):
+        prefixes = tuple(text[:-1] for text in texts)
+        return (lambda value: value.startswith(prefixes)) if prefixes else None
+    return re.compile("|".join(map(fnmatch.translate, texts))).match
+
+
+def _is_prefix(glob: str) -> bool:
+    return glob[-1] == "*" and WILDCARDS.isdisjoint(glob[:-1])
 
 
 def _compare(index: int, compare: Callable[[Any, Any], bool], bound: float | str) -> Predicate:

@@ -27,7 +27,7 @@ def regex_problem(pattern: str) -> str:
 class RegexSet:
     """Several patterns, found in one pass over the text. Each has to be one that `regex_problem` finds nothing in."""
 
-    __slots__ = ("_set",)
+    __slots__ = ("_always", "_set")
 
     def __init__(self, patterns: Sequence[str]) -> None:
         import re2
@@ -37,15 +37,20 @@ class RegexSet:
         self._set = re2.Set.SearchSet(_options(MAX_PATTERN_BYTES * (len(patterns) + 1)))
         for pattern in patterns:
             self._set.Add(_encode(pattern))
-        always = self._set.Add(_encode(_ALWAYS))
+        self._always: int = self._set.Add(_encode(_ALWAYS))
         self._set.Compile()
-        if always not in self.hits(""):
+        if self._always not in self._find(""):
             raise MemoryError(f"{len(patterns)} regexes need more memory than RE2 was given")
 
     def hits(self, text: str) -> frozenset[int]:
         """The indexes of the patterns found in `text`."""
+        found = self._find(text)
+        found.remove(self._always)
+        return frozenset(found)
+
+    def _find(self, text: str) -> list[int]:
         found: list[int] | None = self._set.Match(_encode(text))
-        return frozenset(found or ())
+        return found or []
 
 
 def _options(max_bytes: int) -> Any:
