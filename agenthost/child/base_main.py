@@ -10,20 +10,21 @@ because it still has to kill what the host left behind.
 import argparse
 import gc
 import importlib
-import json
 import socket
 import sys
 import time
 
 from agenthost import kernel
-from agenthost.child.fork_server import ForkServer
+from agenthost.child.fork_server import PACKET_BYTES, ForkServer
 from agenthost.child.process_setup import Descriptors, reset_signals
+from agenthost.child.rehearsal import warm_up
 from agenthost.child.template_main import run_template
 from agenthost.child.thread_watch import ThreadWatch
 from agenthost.child.user_errors import describe_failure
-from agenthost.ipc.messages import ForkProcess, InitFailed, TemplateReady, encode
+from agenthost.ipc.messages import BaseSpec, ForkProcess, InitFailed, TemplateReady, decode, encode
 
 CONTROL_FD = 3
+_OURS = ("livekit.rtc", "agenthost.context", "agenthost.child.job_main")
 
 
 def main() -> int:
@@ -33,12 +34,19 @@ def main() -> int:
     reset_signals()
     control = socket.socket(fileno=CONTROL_FD)
     control.set_inheritable(False)
-    sys.path[:0] = json.loads(arguments.path)
     began = time.monotonic()
     watch = ThreadWatch()
     try:
         with watch:
-            _preload(json.loads(arguments.preload))
+            for module in _OURS:
+                importlib.import_module(module)
+            warm_up()
+            spec = _receive_spec(control)
+            if spec is None:
+                return 0
+            sys.path[:0] = spec.path
+            for module in spec.preload:
+                importlib.import_module(module)
     except BaseException as error:
         control.send(encode(describe_failure("preload", error)))
         return 1
@@ -65,17 +73,17 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--host-pid", type=int, required=True)
     parser.add_argument("--host-id", required=True)
     parser.add_argument("--open-files", type=int, required=True)
-    parser.add_argument("--path", required=True)
-    parser.add_argument("--preload", required=True)
     return parser.parse_args()
 
 
-def _preload(modules: list[str]) -> None:
-    importlib.import_module("livekit.rtc")
-    importlib.import_module("agenthost.context")
-    importlib.import_module("agenthost.child.job_main")
-    for module in modules:
-        importlib.import_module(module)
+def _receive_spec(control: socket.socket) -> BaseSpec | None:
+    """What the file says about the base; None when the host ended before it knew (its file is wrong)."""
+    packet = control.recv(PACKET_BYTES)
+    if not packet:
+        return None
+    spec = decode(packet)
+    assert isinstance(spec, BaseSpec)
+    return spec
 
 
 def _obstacle(watch: ThreadWatch) -> str:

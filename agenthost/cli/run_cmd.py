@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agenthost.host.host import Host
     from agenthost.logs.banner import Banner
     from agenthost.logs.setup import LogSystem
+    from agenthost.processes.base_exec import BaseProcess
 
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _FILE_HELP = "default: $AGENTHOST_CONFIG, else ./agenthost.yaml"
@@ -43,6 +44,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from agenthost.processes.base_exec import HostIdentity, exec_base
+
+    # Before all else: it imports livekit.rtc while the file is read and the host's libraries are imported here.
+    base = exec_base(HostIdentity.take(), os.environ)
     import asyncio
 
     from agenthost.config.loading import Options
@@ -56,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         log_level=args.log_level,
     )
     loaded = _load(args, options)
-    return asyncio.run(_serve(loaded, args.command))
+    return asyncio.run(_serve(loaded, args.command, base))
 
 
 def _load(args: argparse.Namespace, options: "Options") -> "Loaded":
@@ -67,19 +72,21 @@ def _load(args: argparse.Namespace, options: "Options") -> "Loaded":
     return loaded(examine(find_file(args.file, os.environ), options))
 
 
-async def _serve(loaded: "Loaded", command: "Literal['dev', 'start']") -> int:
+async def _serve(loaded: "Loaded", command: "Literal['dev', 'start']", base: "BaseProcess") -> int:
     from agenthost.logs.setup import start_logging
 
     logs = start_logging(loaded.config.log, command=command, stream=sys.stdout)
     try:
         _log_warnings(loaded)
         async with _livekit(loaded.config, command) as (config, server_pid):
-            return await _host(config, command, logs, server_pid)
+            return await _host(config, command, base, logs, server_pid)
     finally:
         logs.stop()
 
 
-async def _host(config: "Config", command: str, logs: "LogSystem", server_pid: int | None) -> ExitCode:
+async def _host(
+    config: "Config", command: str, base: "BaseProcess", logs: "LogSystem", server_pid: int | None
+) -> ExitCode:
     from agenthost.host.host import Host
     from agenthost.plan import plan
 
@@ -87,7 +94,7 @@ async def _host(config: "Config", command: str, logs: "LogSystem", server_pid: i
         logs.show(_banner(host, command, local_server=server_pid is not None))
 
     spare = () if server_pid is None else (server_pid,)
-    return await Host(plan(config), logs=logs, on_started=started, spare_pids=spare).run()
+    return await Host(plan(config), base=base, logs=logs, on_started=started, spare_pids=spare).run()
 
 
 @asynccontextmanager

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 
@@ -29,11 +28,13 @@ from agenthost.host.hosted_agent import HostedAgent, Surroundings
 from agenthost.host.load_control import LoadControl
 from agenthost.host.running_jobs import RunningJobs
 from agenthost.host.slots import Slots
+from agenthost.ipc.messages import BaseSpec
 from agenthost.logs.events import get_logger
 from agenthost.logs.setup import LogSystem
 from agenthost.metrics import Metrics
 from agenthost.plan import AgentPlan, Plan
 from agenthost.processes.base import Base
+from agenthost.processes.base_exec import BaseProcess, HostIdentity, base_environment
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import Reaper
@@ -48,7 +49,13 @@ class Host:
     """Runs one plan until it is told to end. `on_started` is called once, with the host, when everything is up."""
 
     def __init__(
-        self, plan: Plan, *, logs: LogSystem, on_started: Callable[["Host"], None], spare_pids: tuple[int, ...] = ()
+        self,
+        plan: Plan,
+        *,
+        base: BaseProcess,
+        logs: LogSystem,
+        on_started: Callable[["Host"], None],
+        spare_pids: tuple[int, ...] = (),
     ) -> None:
         self.plan = plan
         self.state = HostState.STARTING
@@ -57,26 +64,17 @@ class Host:
         self.started_at = time.time()
         self.slots = Slots()
         self.metrics = Metrics()
+        self._identity = base.identity
+        self._base_process = base
         self._logs = logs
         self._on_started = on_started
-        self._host_id = secrets.token_hex(16)
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
         self._reaper = Reaper()
         for pid in spare_pids:
             self._reaper.spare(pid)
         self._spare_pids = spare_pids
         self._home = ProcessHome(reaper=self._reaper, log=get_logger("processes"))
-        self._open_files = kernel.raise_open_files()
-        config = plan.config
-        self._base = Base(
-            host_id=self._host_id,
-            environment=job_environment(config.environment, config.livekit),
-            folder=os.fspath(config.folder),
-            preload=config.preload,
-            open_files=self._open_files,
-            home=self._home,
-        )
-        self.jobs = RunningJobs(config.livekit, metrics=self.metrics, log=get_logger("jobs"))
+        self.jobs = RunningJobs(plan.config.livekit, metrics=self.metrics, log=get_logger("jobs"))
         self.load: LoadControl
 
     async def run(self) -> ExitCode:
@@ -116,15 +114,14 @@ class Host:
             self._reaper.start()
             stack.callback(self._reaper.stop)
             stack.enter_context(listen(self._commands.put_nowait))
-            self._base.start()
+            self._base = self._start_base()
             stack.push_async_callback(self._close_processes)
             around = Surroundings(
                 base=self._base,
                 home=self._home,
-                environment=self._base.environment,
+                environment=job_environment(self._identity, config.environment, config.livekit),
                 folder=os.fspath(config.folder),
-                host_id=self._host_id,
-                open_files=self._open_files,
+                identity=self._identity,
                 log=config.log,
             )
             self.agents = {key: HostedAgent(agent, around) for key, agent in self.plan.agents.items()}
@@ -140,6 +137,11 @@ class Host:
             stack.push_async_callback(tasks.cancel)
             yield tasks
             self.state = HostState.STOPPED
+
+    def _start_base(self) -> Base:
+        config = self.plan.config
+        spec = BaseSpec(path=(os.fspath(config.folder),), preload=config.preload)
+        return Base(self._base_process, spec, environment=config.environment, home=self._home)
 
     async def _start(self, tasks: "_Tasks") -> None:
         """Prove the agents' code, open HTTP, register; then say so. Anything that fails ends the host with it."""
@@ -220,7 +222,7 @@ class Host:
 
     def _kill_what_is_left(self) -> None:
         """Templates leave by themselves when their sockets close; a user's daemon would not."""
-        kernel.kill_marked(self._host_id, spare=self._spare_pids)
+        kernel.kill_marked(self._identity.host_id, spare=self._spare_pids)
 
 
 class _Tasks:
@@ -255,13 +257,12 @@ class _Tasks:
             self._failed(error)
 
 
-def job_environment(environment: Mapping[str, str], livekit: LiveKitConfig) -> dict[str, str]:
-    """What every process below the host gets: never the key or the secret, unless the file says so."""
-    clean = {key: value for key, value in environment.items() if not key.startswith("LIVEKIT_API_")}
-    clean["LIVEKIT_URL"] = livekit.url
+def job_environment(identity: HostIdentity, environment: Mapping[str, str], livekit: LiveKitConfig) -> dict[str, str]:
+    """What user code runs with: never the key or the secret, unless the file says so."""
+    result = base_environment(identity, environment) | {"LIVEKIT_URL": livekit.url}
     if livekit.secret_in_jobs:
-        clean |= {"LIVEKIT_API_KEY": livekit.api_key, "LIVEKIT_API_SECRET": livekit.api_secret}
-    return clean
+        result |= {"LIVEKIT_API_KEY": livekit.api_key, "LIVEKIT_API_SECRET": livekit.api_secret}
+    return result
 
 
 def _entrypoint_error(agent: AgentPlan, failure: InitFailure) -> EntrypointError:

@@ -16,6 +16,7 @@ from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import TemplateSpec
 from agenthost.plan import AgentPlan
 from agenthost.processes.base import Base
+from agenthost.processes.base_exec import HostIdentity
 from agenthost.processes.child_process import ChildProcess
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.hook_process import Hook
@@ -33,8 +34,7 @@ class Surroundings:
     home: ProcessHome
     environment: Mapping[str, str]
     folder: str
-    host_id: str
-    open_files: int
+    identity: HostIdentity
     log: LogConfig
 
 
@@ -109,9 +109,7 @@ class HostedAgent:
             if not self._spawns:
                 return ForkStarter(template=template, open_files=limit)
         around = self._around
-        return SpawnStarter(
-            spec=self._spec, host_id=around.host_id, open_files=limit, inherited_open_files=around.open_files
-        )
+        return SpawnStarter(spec=self._spec, identity=around.identity, open_files=limit)
 
     async def _living_template(self) -> Template:
         template = self._template

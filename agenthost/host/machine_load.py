@@ -138,7 +138,7 @@ def _cpu_quotas(root: Path) -> Iterator[_CpuTime]:
                 yield _CpuTime(source=folder, seconds=used / 1e6, cpus=quota / period)
         return
     account = own_cgroup("cpuacct", root)
-    if account is None or account.path != group.path or len(account.folders) != len(group.folders):
+    if account is None or account.path != group.path:
         return  # limited as one group and counted as another: the figures say nothing about each other
     for folder, counted in zip(group.folders, account.folders, strict=True):
         quota, period = read_number(folder / "cpu.cfs_quota_us"), read_number(folder / "cpu.cfs_period_us")

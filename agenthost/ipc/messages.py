@@ -4,6 +4,7 @@ Host and processes are always of one version (a template is exec'd by its host),
 negotiation; an unknown message is a bug and fails loudly. Encoding is JSON with bytes as base64: nothing a job
 process sends can make the host run code.
 
+    host → base        BaseSpec, once
     host → template    ForkProcess (with descriptors)
     template → host    TemplateReady, InitFailed, ForkRefused
     host → job         StartJob, StopJob, ApiToken, LogLevels
@@ -59,6 +60,14 @@ class InitFailed(Message):
 
 
 # ── templates ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseSpec(Message):
+    """What the base template is to import besides livekit.rtc, and from where; known once the file is read."""
+
+    path: tuple[str, ...]
+    preload: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,64 +5,52 @@ dead one go on.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from agenthost import kernel
-from agenthost.ipc.messages import TemplateSpec
+from agenthost.ipc.messages import BaseSpec, TemplateSpec
+from agenthost.processes.base_exec import BaseProcess, exec_base
 from agenthost.processes.home import ProcessHome
-from agenthost.processes.templates import THREAD_LIMITS, Template, fork_template, start_base
+from agenthost.processes.templates import Template, fork_template
 from agenthost.restarts import start_delay
 
 
 class Base:
-    """`environment` is what the processes below it begin with.
-
-    `start` at once, long before anything is needed of it; `fork_template` waits until it can fork.
-    """
+    """`process` was exec'd before there was a loop; `environment` is for those that replace it."""
 
     def __init__(
         self,
+        process: BaseProcess,
+        spec: BaseSpec,
         *,
-        host_id: str,
         environment: Mapping[str, str],
-        folder: str,
-        preload: Sequence[str],
-        open_files: int,
         home: ProcessHome,
     ) -> None:
-        self._host_id = host_id
-        self.environment = {**THREAD_LIMITS, **environment, kernel.MARKER: host_id}
-        self._folder = folder
-        self._preload = preload
-        self._open_files = open_files
+        self._spec = spec
+        self._identity = process.identity
+        self._environment = environment
         self._home = home
-        self._template: Template | None = None
         self._failures = 0
         self._replacing = asyncio.Lock()
-
-    def start(self) -> None:
-        """Exec the base. Raises ProcessFailed."""
-        self._template = start_base(
-            host_id=self._host_id,
-            environment=self.environment,
-            folder=self._folder,
-            preload=self._preload,
-            open_files=self._open_files,
-            home=self._home,
-        )
+        self._template = self._adopt(process)
 
     async def fork_template(self, spec: TemplateSpec) -> Template:
         """A new agent template, not ready yet. Raises ProcessFailed, InitFailure when `preload` is the reason."""
         base = await self._living()
         return fork_template(base, spec, self._home)
 
+    @property
+    def pid(self) -> int | None:
+        return self._template.pid
+
+    def close(self) -> None:
+        self._template.close()
+
     async def _living(self) -> Template:
         async with self._replacing:
-            assert self._template is not None
             if self._template.dead.done():
                 self._home.log.warning("base template replaced", reason=self._template.dead.result())
                 await asyncio.sleep(start_delay(self._failures))
-                self.start()
+                self._template = self._adopt(exec_base(self._identity, self._environment))
             base = self._template
             try:
                 await asyncio.shield(base.ready)
@@ -72,10 +60,8 @@ class Base:
             self._failures = 0
             return base
 
-    @property
-    def pid(self) -> int | None:
-        return self._template.pid if self._template is not None else None
-
-    def close(self) -> None:
-        if self._template is not None:
-            self._template.close()
+    def _adopt(self, process: BaseProcess) -> Template:
+        base = Template("", process.ends, self._home)
+        base.born(process.pid)
+        base.tell(self._spec)
+        return base

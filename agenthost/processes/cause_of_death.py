@@ -64,6 +64,9 @@ def oom_kill_count(root: Path = Path("/")) -> int | None:
 class Cgroup:
     """Where one controller's files of this process are: `folders` begins with its own group and ends at the mount.
 
+    A folder need not exist: in a container /proc may tell the name that the group has outside, while the mount, which
+    is then the group itself, knows nothing of it.
+
     `path` is the group's name as /proc tells it; two controllers of version 1 share a group when their paths are equal.
     """
 
@@ -95,9 +98,8 @@ def _cgroup(version: int, path: str, mounts: tuple[Path, ...]) -> Cgroup | None:
     if mount is None:
         return None
     parts = Path(path.lstrip("/")).parts
-    # In a container /proc may tell the name the group has outside, while the mount begins at the group itself.
-    if ".." in parts or not mount.joinpath(*parts).is_dir():
-        parts = ()
+    if ".." in parts:
+        parts = ()  # a group outside of our cgroup namespace: all we can see is the mount
     folders = tuple(mount.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1))
     return Cgroup(version=version, path=path, folders=folders)
 

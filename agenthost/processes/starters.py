@@ -12,6 +12,7 @@ from typing import Protocol
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import ForkProcess, TemplateSpec
+from agenthost.processes.base_exec import HostIdentity
 from agenthost.processes.child_process import ChildProcess
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.templates import Template
@@ -45,9 +46,8 @@ class SpawnStarter:
     """Execs an interpreter that imports the agent's code anew: a second of CPU, tens of megabytes, but no fork."""
 
     spec: TemplateSpec
-    host_id: str
+    identity: HostIdentity
     open_files: int | None
-    inherited_open_files: int
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         ends = ProcessEnds.open()
@@ -58,7 +58,7 @@ class SpawnStarter:
             raise ProcessFailed(f"a process cannot be started: {error.strerror}") from error
         finally:
             ends.close_theirs()
-        limit = self.open_files or self.inherited_open_files
+        limit = self.open_files or self.identity.open_files
         process.send(ForkProcess(number=process.number, kind=kind, spec=self.spec, open_files=limit))
 
     def _exec(self, process: ChildProcess, ends: ProcessEnds) -> None:
@@ -66,7 +66,7 @@ class SpawnStarter:
         os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "agenthost.child.spawn_main"],
-            {**self.spec.env, kernel.MARKER: self.host_id, kernel.PROCESS_NUMBER: str(process.number)},
+            {**self.spec.env, kernel.MARKER: self.identity.host_id, kernel.PROCESS_NUMBER: str(process.number)},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, stdout, 1),

@@ -7,13 +7,10 @@ the time to make another, which whoever needs it next asks for (`Base.template`,
 import asyncio
 import errno
 import itertools
-import json
-import os
 import signal
 import socket
-import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
@@ -38,10 +35,6 @@ PACKET_BYTES = 256 * 1024
 _RETRY_SECONDS = 0.005
 NUMBERS = itertools.count(1)
 
-THREAD_LIMITS = {"OPENBLAS_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
-"""Set unless the user gave them: a 64-core machine otherwise gets some 69 threads a job, and a base with threads
-cannot fork."""
-
 
 class Template:
     """The host's end of one template. `ready` is its report; `dead` is done when it can fork no more."""
@@ -57,7 +50,7 @@ class Template:
         self._socket = ends.channel
         self._socket.setblocking(False)
         self._relay = OutputRelay(ends.stdout, ends.stderr, ends.log, fields={"agent": name} if name else {})
-        self._queue: deque[tuple[bytes, ProcessEnds]] = deque()
+        self._queue: deque[tuple[bytes, ProcessEnds | None]] = deque()
         self._refusals: dict[int, Callable[[str], None]] = {}
         self._exit: ExitStatus | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -72,6 +65,11 @@ class Template:
             return
         self._refusals[request.number] = refused
         self._queue.append((encode(request), ends))
+        self._send_queued()
+
+    def tell(self, message: Message) -> None:
+        """Send a message that carries no descriptors."""
+        self._queue.append((encode(message), None))
         self._send_queued()
 
     def forked(self, number: int) -> None:
@@ -93,7 +91,8 @@ class Template:
         self._socket.close()
         self.dead.set_result(reason)
         for _, ends in self._queue:
-            ends.close_theirs()
+            if ends is not None:
+                ends.close_theirs()
         self._queue.clear()
         if not self.ready.done():
             self.ready.set_exception(ProcessFailed(f"the template of {self._name or 'the base'} ended: {reason}"))
@@ -165,7 +164,7 @@ class Template:
         while self._queue:
             packet, ends = self._queue[0]
             try:
-                socket.send_fds(self._socket, [packet], ends.theirs)
+                socket.send_fds(self._socket, [packet], ends.theirs if ends is not None else ())
             except BlockingIOError:
                 loop.add_writer(self._socket, self._send_queued)
                 return
@@ -177,45 +176,9 @@ class Template:
                 self.close(error.strerror or "socket error")
                 return
             self._queue.popleft()
-            ends.close_theirs()
+            if ends is not None:
+                ends.close_theirs()
         loop.remove_writer(self._socket)
-
-
-def start_base(
-    *,
-    host_id: str,
-    environment: Mapping[str, str],
-    folder: str,
-    preload: Sequence[str],
-    open_files: int,
-    home: ProcessHome,
-) -> Template:
-    """Exec the base template, from the main thread (PDEATHSIG follows the thread). Raises ProcessFailed."""
-    ends = ProcessEnds.open(packets=True)
-    channel, stdout, stderr, _ = ends.theirs
-    command = [sys.executable, "-P", "-m", "agenthost.child.base_main"]
-    command += ["--host-pid", str(os.getpid()), "--host-id", host_id, "--open-files", str(open_files)]
-    command += ["--path", json.dumps([folder]), "--preload", json.dumps(list(preload))]
-    try:
-        pid = os.posix_spawn(
-            sys.executable,
-            command,
-            dict(environment),
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, stdout, 1),
-                (os.POSIX_SPAWN_DUP2, stderr, 2),
-                (os.POSIX_SPAWN_DUP2, channel, 3),
-            ],
-            setsid=True,
-        )
-    except OSError as error:
-        raise ProcessFailed(f"the base template cannot be started: {error.strerror}") from error
-    finally:
-        ends.close_theirs()
-    base = Template("", ends, home)
-    base.born(pid)
-    return base
 
 
 def fork_template(base: Template, spec: TemplateSpec, home: ProcessHome) -> Template:

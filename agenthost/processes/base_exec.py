@@ -1,0 +1,73 @@
+"""Starts the base template, and nothing else: this module is imported and called before anything heavy.
+
+The base imports livekit.rtc while the host reads its file and imports its own libraries; on two cores a start costs
+the longer of the two instead of their sum. It is exec'd from the main thread, since PDEATHSIG follows the thread.
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agenthost import kernel
+from agenthost.errors import ProcessFailed
+from agenthost.processes.ends import ProcessEnds
+
+THREAD_LIMITS = {"OPENBLAS_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
+"""Set unless the user gave them: a 64-core machine otherwise gets some 69 threads a job, and a base with threads
+cannot fork."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostIdentity:
+    """What marks all processes of one host, and the soft limit of open files that they shall have."""
+
+    host_id: str
+    open_files: int
+
+    @classmethod
+    def take(cls) -> "HostIdentity":
+        """A new identity for this process; raises its own limit of open files to what is allowed."""
+        return cls(host_id=secrets.token_hex(16), open_files=kernel.raise_open_files())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseProcess:
+    """An exec'd base that has not been told anything yet; `ends` are ours."""
+
+    identity: HostIdentity
+    pid: int
+    ends: ProcessEnds
+
+
+def exec_base(identity: HostIdentity, environment: Mapping[str, str]) -> BaseProcess:
+    """Exec the base template, without the API key and secret of `environment`. Raises ProcessFailed."""
+    ends = ProcessEnds.open(packets=True)
+    channel, stdout, stderr, _ = ends.theirs
+    command = [sys.executable, "-P", "-m", "agenthost.child.base_main"]
+    command += ["--host-pid", str(os.getpid()), "--host-id", identity.host_id, "--open-files", str(identity.open_files)]
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
+            command,
+            base_environment(identity, environment),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, stdout, 1),
+                (os.POSIX_SPAWN_DUP2, stderr, 2),
+                (os.POSIX_SPAWN_DUP2, channel, 3),
+            ],
+            setsid=True,
+        )
+    except OSError as error:
+        raise ProcessFailed(f"the base template cannot be started: {error.strerror}") from error
+    finally:
+        ends.close_theirs()
+    return BaseProcess(identity=identity, pid=pid, ends=ends)
+
+
+def base_environment(identity: HostIdentity, environment: Mapping[str, str]) -> dict[str, str]:
+    """What every process below a host begins with: its marker and the thread limits, no key and no secret."""
+    clean = {key: value for key, value in environment.items() if not key.startswith("LIVEKIT_API_")}
+    return {**THREAD_LIMITS, **clean, kernel.MARKER: identity.host_id}
