@@ -192,6 +192,15 @@ def test_misreadings_never_make_full_nor_leave_the_range(machine: Machine) -> No
         assert not memory_brake.update(load.memory / 0.85, run.now)
 
 
+@pytest.mark.parametrize("jump", [-900.0, 1e9], ids=["back", "forward"])
+def test_counter_that_jumps_leaves_the_average_alone(machine: Machine, jump: float) -> None:
+    """What cannot have happened in a second is no second of idling, and none of full load either."""
+    run = Run(machine)
+    run.seconds(*[0.5] * 5)
+    machine.burn(jump)
+    assert run.seconds(0.5, 0.5) == pytest.approx([0.5, 0.5], abs=0.01)
+
+
 def test_real_load_makes_full(machine: Machine) -> None:
     """The guard above does not keep the brake from ever closing."""
     run = Run(machine)
@@ -228,9 +237,9 @@ def test_missing_cpu_max_is_looked_for_further_up(tmp_path: Path) -> None:
 
 
 def test_quota_above_what_the_machine_has_is_none(tmp_path: Path) -> None:
-    """A quota of eight cpus on a machine of four can never be reached: the machine's load counts."""
+    """Six cpus on a machine of four, which has room for eight, can never be reached: the machine's load counts."""
     machine = Version2(tmp_path)
-    machine.write(f"{machine.group}/cpu.max", "800000 100000\n")
+    machine.write(f"{machine.group}/cpu.max", "600000 100000\n")
     run = Run(machine)
     for second in range(1, 6):
         machine.cpu_time(1000.0 + 0.9 * second)
@@ -268,9 +277,10 @@ def test_quota_that_comes_and_goes_mixes_no_counters(tmp_path: Path) -> None:
     machine = Version2(tmp_path)
     machine.write(f"{machine.group}/cpu.max", "max 100000\n")
     run = Run(machine)
-    run.seconds(0.5, 0.5)
+    machine.cpu_time((machine.burnt - 1.0) / 4)
+    run.second(0.0)
     machine.write(f"{machine.group}/cpu.max", "200000 100000\n")
-    assert run.seconds(0.5)[-1] == 0.0
+    assert run.second(0.5).cpu == 0.0
     assert run.seconds(*[0.5] * 5)[-1] == pytest.approx(0.5, abs=0.01)
 
 
@@ -288,16 +298,16 @@ def test_version_1_with_cpu_and_cpuacct_apart(tmp_path: Path) -> None:
     assert run.last.cpu == pytest.approx(0.7, abs=0.01)
 
 
-def test_version_1_counted_as_another_group_than_limited_leaves_the_machine(tmp_path: Path) -> None:
-    """The whole machine's use in a small group's quota would be full for ever."""
+@pytest.mark.parametrize("counted", ["/", "/docker/other"])
+def test_version_1_counted_as_another_group_than_limited_leaves_the_machine(tmp_path: Path, counted: str) -> None:
+    """The use of others in a small group's quota would be full for ever."""
     machine = Version1(tmp_path)
-    machine.write("proc/self/cgroup", "3:cpu:/docker/abc\n2:cpuacct:/\n")
+    machine.write("proc/self/cgroup", f"3:cpu:/docker/abc\n2:cpuacct:{counted}\n")
     machine.write("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_quota_us", "100000\n")
     machine.write("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_period_us", "100000\n")
-    machine.write("sys/fs/cgroup/cpuacct/cpuacct.usage", "0\n")
     run = Run(machine)
-    for second in range(1, 6):
-        machine.write("sys/fs/cgroup/cpuacct/cpuacct.usage", f"{second * 3_000_000_000}\n")
+    for second in range(6):
+        machine.write(f"sys/fs/cgroup/cpuacct{counted}/cpuacct.usage", f"{second * 900_000_000}\n")
         run.second(0.0)
     assert run.last.cpu == 0.0
 
