@@ -156,6 +156,16 @@ class FakeLiveKitServer:
         """Every offer that has ended, oldest first, whether a test or a dispatch made it."""
         return tuple(self._dispatcher.results.values())
 
+    @property
+    def connections(self) -> int:
+        """How many websockets were accepted since this object was made, restarts included."""
+        return self._agents.connections
+
+    @property
+    def refusals(self) -> int:
+        """How many connections were refused an HTTP upgrade since this object was made."""
+        return self._agents.refusals
+
     def statuses(self, job_id: str) -> tuple[StatusUpdate, ...]:
         """Every status that any worker reported for the job, oldest first."""
         return tuple(self._dispatcher.statuses.get(job_id, ()))
@@ -186,17 +196,17 @@ class FakeLiveKitServer:
     async def wait_refusals(self, count: int, *, timeout: float = 10.0) -> int:
         """Until at least `count` connections were refused; the number so far."""
         return await self._changes.wait_for(
-            lambda: self._agents.refusals if self._agents.refusals >= count else None,
+            lambda: self.refusals if self.refusals >= count else None,
             timeout=timeout,
-            what=lambda: f"{self._agents.refusals} connections were refused, not {count}",
+            what=lambda: f"{self.refusals} connections were refused, not {count}",
         )
 
     async def wait_connections(self, count: int, *, timeout: float = 10.0) -> int:
         """Until at least `count` websockets were accepted since the start; the number so far."""
         return await self._changes.wait_for(
-            lambda: self._agents.connections if self._agents.connections >= count else None,
+            lambda: self.connections if self.connections >= count else None,
             timeout=timeout,
-            what=lambda: f"{self._agents.connections} websockets were opened, not {count}",
+            what=lambda: f"{self.connections} websockets were opened, not {count}",
         )
 
     async def wait_status(self, job_id: str, status: JobStatus, *, timeout: float = 10.0) -> StatusUpdate:

@@ -49,6 +49,7 @@ class HostProcess:
     lines    every JSON log line so far
     stray    lines of stdout that are no JSON object; under `start` there should be none
     stderr   the text of stderr so far
+    cwd      its working directory
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class HostProcess:
         self.started_at = 0.0
         self.mark = uuid.uuid4().hex
         self._command = [*program, *(str(argument) for argument in arguments)]
-        self._cwd = cwd
+        self.cwd = cwd
         self._env = {k: v for k, v in os.environ.items() if k not in UNSET} | dict(env) | {MARK: self.mark}
         self._process: asyncio.subprocess.Process | None = None
         self._readers: list[asyncio.Task[None]] = []
@@ -70,7 +71,7 @@ class HostProcess:
         self.started_at = time.monotonic()
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
-            cwd=self._cwd,
+            cwd=self.cwd,
             env=self._env,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -1,0 +1,248 @@
+"""A LiveKit server that refuses, disappears, falls silent or talks nonsense, and a real host that copes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agenthost.jobs import JobStatus
+from agenthost.testing.livekit_server import FakeLiveKitServer
+from agenthost.testing.values import Faults
+from tests.support.host import HostProcess, write_agent
+from tests.support.polling import poll
+from tests.support.protocols import RunHost
+
+CODE = """
+import asyncio
+from pathlib import Path
+
+from agenthost import JobContext
+
+
+async def entrypoint(ctx: JobContext) -> None:
+    while not Path("enough").exists():
+        await asyncio.sleep(0.02)
+"""
+
+YAML = """
+version: 1
+agent_name: steady
+entrypoint: my_agent:entrypoint
+num_idle_processes: 1
+load: { max_jobs: 50 }
+http: { listen: "127.0.0.1:0" }
+"""
+
+
+@pytest.fixture
+def agent_file(tmp_path: Path) -> Path:
+    """An agent whose job goes on until the file `enough` appears."""
+    return write_agent(tmp_path, CODE, YAML)
+
+
+@pytest.fixture
+async def job(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> AsyncIterator[tuple[HostProcess, str]]:
+    """A registered host with one running job; the job is told to end afterwards."""
+    host = await run_host(agent_file, server=fake_server)
+    await host.wait_event("registered")
+    job_id = (await fake_server.offer("room", agent_name="steady")).job_id
+    await fake_server.wait_status(job_id, JobStatus.RUNNING)
+    yield host, job_id
+    (agent_file.parent / "enough").touch()
+
+
+async def end_job(host: HostProcess, job_id: str) -> None:
+    """Let the job end; it must have gone well."""
+    (Path(host.cwd) / "enough").touch()
+    ended = await host.wait_event("job ended", job_id=job_id)
+    assert ended.fields["outcome"] == "succeeded"
+
+
+async def readiness(host: HostProcess) -> int:
+    return (await host.http("/readyz"))[0]
+
+
+# ── credentials ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("command", ["start", "dev"])
+async def test_wrong_secret_ends_the_host_and_names_key_and_url(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost, command: str
+) -> None:
+    """Exit 77 within 5 s of the start; the key's name and the URL are told, the secret is not."""
+    secret = "a wrong secret, long enough to be signed with"
+    host = await run_host(agent_file, command=command, server=fake_server, env={"LIVEKIT_API_SECRET": secret})
+    assert await host.exit_code(timeout=5) == 77
+    said = host.output()
+    assert fake_server.api_key in said
+    assert fake_server.url in said
+    assert secret not in said
+    assert "Traceback" not in said
+    assert fake_server.refusals == 1
+
+
+async def test_credentials_refused_later_are_retried(
+    job: tuple[HostProcess, str], fake_server: FakeLiveKitServer
+) -> None:
+    """After a first success a refusal ends nothing: not ready, the job goes on, and it registers once it may."""
+    host, job_id = job
+    fake_server.faults = Faults(refuse_with=401)
+    fake_server.cut()
+    await fake_server.wait_refusals(2)
+    assert await readiness(host) == 503
+    fake_server.faults = Faults()
+    await host.wait_event("registered", count=2)
+    await end_job(host, job_id)
+
+
+# ── nobody there ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_absent_server_is_tried_until_it_comes(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """`start` waits for its server, alive and not ready; it registers soon after the server appears."""
+    await fake_server.stop()
+    host = await run_host(agent_file, server=fake_server)
+    lost = await host.wait_event("registration lost")
+    assert fake_server.url.removeprefix("ws://") in lost.fields["reason"]
+    await host.wait_event("registration lost", count=2)
+    assert (await readiness(host), (await host.http("/healthz"))[0]) == (503, 200)
+    await fake_server.start()
+    await host.wait_event("registered", agent="steady")
+    assert await readiness(host) == 200
+
+
+async def test_server_error_is_retried_and_no_refusal(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """A 503 says nothing about the credentials."""
+    fake_server.faults = Faults(refuse_with=503)
+    host = await run_host(agent_file, server=fake_server)
+    await fake_server.wait_refusals(2)
+    fake_server.faults = Faults()
+    await host.wait_event("registered")
+
+
+async def test_delay_grows_when_the_server_accepts_and_closes(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """An accepted socket is no success: the pauses between attempts get longer, so it is never a busy loop."""
+    fake_server.faults = Faults(close=True)
+    host = await run_host(agent_file, server=fake_server)
+    await host.wait_event("registration lost", count=4, timeout=20)
+    delays = [line.fields["retry_in_seconds"] for line in host.events("registration lost")]
+    assert delays[0] <= 0.5
+    assert delays[3] >= 4 * 0.5
+    assert fake_server.connections <= 4
+
+
+# ── a server that broke ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_job_outlives_a_broken_connection(job: tuple[HostProcess, str], fake_server: FakeLiveKitServer) -> None:
+    """The host ends no job because of the connection, says that it lost it, and comes back by itself."""
+    host, job_id = job
+    fake_server.cut()
+    await host.wait_event("registration lost")
+    await host.wait_event("registered", count=2)
+    assert host.events("job ended") == []
+    assert (await fake_server.offer("second", agent_name="steady")).assigned
+    await end_job(host, job_id)
+
+
+async def test_job_outlives_a_restart_of_the_server(
+    job: tuple[HostProcess, str], fake_server: FakeLiveKitServer
+) -> None:
+    """A server that forgot everything gets a new registration under a new worker id."""
+    host, job_id = job
+    (before,) = fake_server.workers
+    await fake_server.restart()
+    after = await fake_server.wait_registered("steady")
+    assert after.id != before.id
+    await end_job(host, job_id)
+
+
+async def test_garbage_ends_the_connection_and_nothing_else(
+    job: tuple[HostProcess, str], fake_server: FakeLiveKitServer
+) -> None:
+    """Bytes that are no message: the reason is logged without a traceback, then the host registers again."""
+    host, job_id = job
+    await fake_server.send_garbage()
+    lost = await host.wait_event("registration lost")
+    assert lost.fields["reason"]
+    await host.wait_event("registered", count=2)
+    assert "Traceback" not in host.output()
+    await end_job(host, job_id)
+
+
+async def test_garbage_instead_of_a_registration_is_retried(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """The first frame is nonsense: not registered, not ready, tried again."""
+    fake_server.faults = Faults(garbage=True)
+    host = await run_host(agent_file, server=fake_server)
+    await host.wait_event("registration lost", count=2)
+    assert await readiness(host) == 503
+    fake_server.faults = Faults()
+    await host.wait_event("registered")
+    assert "Traceback" not in host.output()
+
+
+@pytest.mark.slow
+async def test_silent_server_is_given_up_after_ten_seconds(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """No answer to register: a time-out of 10 s, a line that says so, not ready all along, and another attempt."""
+    fake_server.faults = Faults(silent=True)
+    host = await run_host(agent_file, server=fake_server)
+    await fake_server.wait_connections(1)
+    began = time.monotonic()
+    assert await readiness(host) == 503
+    lost = await host.wait_event("registration lost", timeout=12)
+    assert 9.5 < lost.at - began < 11.5
+    assert "10 s" in lost.fields["reason"]
+    fake_server.faults = Faults()
+    await host.wait_event("registered")
+
+
+@pytest.mark.slow
+async def test_half_open_connection_is_noticed(job: tuple[HostProcess, str], fake_server: FakeLiveKitServer) -> None:
+    """TCP believes in it and nothing passes: our own ping finds out, and the host registers anew."""
+    host, job_id = job
+    fake_server.freeze()
+    lost = await host.wait_event("registration lost", timeout=25)
+    assert "silent" in lost.fields["reason"]
+    await host.wait_event("registered", count=2)
+    await end_job(host, job_id)
+
+
+async def test_slow_registration_is_waited_for(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """An answer that takes a second is an answer: one connection, no loss."""
+    fake_server.faults = Faults(register_delay=1.0)
+    host = await run_host(agent_file, server=fake_server)
+    await host.wait_event("registered")
+    assert (fake_server.connections, host.events("registration lost")) == (1, [])
+
+
+async def test_offer_in_flight_when_the_connection_breaks_costs_no_slot(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """With one slot in all: an accepted offer that is never assigned gives it back."""
+    host = await run_host(agent_file, "--set", "load.max_jobs=1", server=fake_server)
+    worker = await fake_server.wait_registered("steady", timeout=20)
+    offer = asyncio.create_task(fake_server.offer("room", agent_name="steady"))
+    fake_server.cut()
+    await fake_server.wait_gone(worker)
+    lost = await offer
+    await host.wait_event("registered", count=2)
+    await poll(lambda: fake_server.workers, timeout=5, what="no worker came back")
+    again = await fake_server.offer("room", agent_name="steady")
+    assert (lost.assigned, again.assigned) == (False, True)
+    (agent_file.parent / "enough").touch()
