@@ -107,7 +107,8 @@ def _cgroup(version: int, path: str, mounts: tuple[Path, ...]) -> Cgroup | None:
 def read_text(path: Path) -> str | None:
     """A kernel file's text; None when it is not there or may not be read."""
     try:
-        return os.fsdecode(path.read_bytes())
+        with path.open("rb", buffering=0) as file:  # read in one go: a buffer would only cost time
+            return os.fsdecode(file.readall())
     except OSError:
         return None
 
