@@ -1,9 +1,9 @@
 """How much of the cpu and memory that the host may use is used: by all, not by its jobs alone. Runs on the host's loop.
 
-The tightest of what holds here counts: the quota and limit of the nearest cgroup that has one (version 2 or 1, or one
-of each), else the machine, of whose cpus only those that this process may run on. macOS is asked through psutil.
+What the host may use is the quota and the limit of the nearest cgroup that has one (version 2 or 1, or one of each),
+else the machine, of whose cpus only those that this process may run on. macOS is asked through psutil.
 
-A sample reads some ten small kernel files, which takes a fraction of a millisecond, and keeps no thread and no file
+A sample reads some fifteen small kernel files, which takes a fraction of a millisecond, and keeps no thread and no file
 open. It never raises: what cannot be read, or cannot be true, is left out of the average.
 """
 
