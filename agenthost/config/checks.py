@@ -5,14 +5,14 @@ value was written, which for a default of all agents is the top of the file.
 """
 
 import re
-from collections.abc import Mapping
 
 from agenthost.config.accept_templates import check_accept
 from agenthost.config.collector import Collector, rename, rewrite
 from agenthost.config.conditions import parse_condition
+from agenthost.config.example_checks import check_example
 from agenthost.config.findings import Related
 from agenthost.config.host_fields import NOT_A_DEFAULT
-from agenthost.config.model import AgentConfig
+from agenthost.config.model import Config
 from agenthost.config.nodes import Keys, Node, data, find, nearest
 from agenthost.config.problems import Problem
 from agenthost.config.resolve import Resolved
@@ -40,7 +40,7 @@ def check_placement(root: Node, findings: Collector) -> None:
     if custom is not None:
         message = "`load.custom` belongs to one agent, whose code it is"
         findings.about("AH104", message, custom, at_key=True, hint="move it into the agent's own `load`")
-    if not agents.entries:
+    if agents.value is None or agents.value == {}:
         findings.about("AH202", "`agents` is empty", agents, at_key=True, hint="add `name: module:entrypoint` below it")
 
 
@@ -59,22 +59,26 @@ def check_agents(resolved: Resolved, findings: Collector) -> None:
     _check_tests(resolved, findings)
 
 
-def check_built(resolved: Resolved, agents: Mapping[str, AgentConfig], findings: Collector) -> None:
-    """Rules against each other and against the agents they name; needs every condition to be understood."""
+def check_built(resolved: Resolved, config: Config, findings: Collector) -> None:
+    """Rules and tests against the agents they name; needs every condition to be understood."""
+    agents = {agent.id: agent for agent in config.agents}
     for name, agent in resolved.agents.items():
         for problem in check_rules(agents[name], agents, ("requests",)):
             report_problem(problem, agent, findings)
+    for index, example in enumerate(config.examples):
+        for problem in check_example(example, agents, ("tests", index)):
+            report_problem(problem, resolved.host, findings)
 
 
-def report_problem(problem: Problem, agent: Node, findings: Collector) -> None:
-    """Report a problem whose path starts at the agent's node."""
-    node = nearest(agent, problem.path)
+def report_problem(problem: Problem, root: Node, findings: Collector) -> None:
+    """Report a problem whose path starts at `root`: the node of an agent, or of the whole file."""
+    node = nearest(root, problem.path)
     fix = None
     if problem.fix is not None and not node.references:
         fix = rename(node, problem.fix) if problem.at_key else rewrite(node, problem.fix)
     related = []
     if problem.related is not None:
-        place = nearest(agent, problem.related).place
+        place = nearest(root, problem.related).place
         related.append(
             Related(line=place.line, column=place.column, end_column=place.end_column, message=problem.related_message)
         )

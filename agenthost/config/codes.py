@@ -168,6 +168,12 @@ _MEANING = _codes(
     ),
     ("AH224", "not a moment", "`at` takes a moment in ISO 8601: `2026-03-02T10:00:00+01:00`."),
     (
+        "AH225",
+        "a test that cannot be run",
+        "The `request` of a test is written by the paths that rules use, and what it expects has to exist: an agent of "
+        "the file, a rule of the agent that gets the request.",
+    ),
+    (
         "AH230",
         "unknown path in a condition",
         "`when` knows the paths `job.*`, `room.*`, `participant.*`, `agent.jobs`, `time.*` and `sample`.",

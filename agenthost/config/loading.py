@@ -251,7 +251,12 @@ class _Reading:
         path = self._env_file(root)
         if path is None:
             return dict(self._options.environ)
-        self._env_files.append(path)
+        self._env_files.append(path.absolute())
+        node = root.entries.get("env_file")
+        if node is not None and self._options.env_file is None and not path.is_file():
+            message = f"there is no env file `{path}`"
+            self._findings.about("AH307", message, node, hint="create it, or drop `env_file`")
+            return dict(self._options.environ)
         return {**read_env_file(path, self._findings), **self._options.environ}
 
     def _env_file(self, root: Node) -> Path | None:
@@ -261,8 +266,8 @@ class _Reading:
         if node is not None and isinstance(node.value, str):
             sources = Sources(variables=self._options.environ, read_file=self._reader.read, lenient=True)
             expanded = interpolate(node, sources, Collector(str(self._shown)))
-            return None if expanded.opaque else self._file.parent / str(expanded.value)
-        default = self._file.parent / ".env"
+            return None if expanded.opaque else self._shown.parent / str(expanded.value)
+        default = self._shown.parent / ".env"
         return default if self._options.command == "dev" and default.is_file() else None
 
     def _expanded(self, root: Node, environment: Mapping[str, str]) -> Node:
@@ -283,7 +288,7 @@ class _Reading:
             return self._end(Stage.MEANING, resolved)
         watched = (self._file, *self._env_files, *self._reader.files)
         config = build(resolved, file=self._file, shown=str(self._shown), environment=environment, watched=watched)
-        check_built(resolved, {agent.id: agent for agent in config.agents}, findings)
+        check_built(resolved, config, findings)
         if findings.has_errors():
             return self._end(Stage.MEANING, resolved)
         self._stages[Stage.MEANING] = True
