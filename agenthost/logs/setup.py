@@ -84,10 +84,7 @@ class LogSystem:
         self._root.setLevel(level)
         self.queue.close()
         self._writer.join(timeout)
-        if self._writer.is_alive():
-            return False
-        self._output.close()
-        return True
+        return not self._writer.is_alive()
 
     def _format_maker(self, config: LogConfig) -> Callable[[], Format]:
         self._for_machines = config.format == "json" or (config.format == "auto" and self._command == "start")
@@ -122,6 +119,7 @@ class _Writer(threading.Thread):
             text = "".join(_rendered(item, format_) for item in batch)
             if not self._output.write(text.encode(errors="replace")):
                 self._queue.count_dropped(len(batch), told=False)
+        self._output.close()
 
 
 def _rendered(item: Item, format_: Format) -> str:

@@ -1,0 +1,77 @@
+"""A job that says far more than a log can take, beside a job that says little: the whole way into the log file."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agenthost.config.model import LogConfig
+from agenthost.logs.relay import OutputRelay
+from agenthost.logs.setup import LogSystem, start_logging
+
+LINES = 1_000_000
+FLOODS = {
+    "python": "import sys\nfor _ in range(1_000_000): sys.stdout.write('x' * 99 + chr(10))",
+    "native": "import os\nfor _ in range(1000): os.write(1, (b'x' * 99 + b'\\n') * 1000)",
+    "native stderr": "import os\nfor _ in range(1000): os.write(2, (b'x' * 99 + b'\\n') * 1000)",
+}
+
+QUIET = "import time\nfor n in range(20): print('still', n, flush=True); time.sleep(0.05)"
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[LogSystem]:
+    """The host's log, written to `path`; begun within the test, so that pytest's own handlers do not see the flood."""
+    config = LogConfig(level="INFO", levels={}, format="json", rename={})
+    with path.open("w") as file:
+        system = start_logging(config, command="start", stream=file)
+        try:
+            yield system
+        finally:
+            assert system.stop(timeout=10)
+
+
+async def start(agent: str, code: str) -> tuple[asyncio.subprocess.Process, OutputRelay]:
+    """A real process that runs `code`, and the relay of its output."""
+    (out, stdout), (err, stderr), (records, log_end) = os.pipe(), os.pipe(), os.pipe()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=stdout, stderr=stderr)
+    for fd in (stdout, stderr, log_end):
+        os.close(fd)
+    return process, OutputRelay(out, err, records, fields={"agent": agent, "pid": process.pid})
+
+
+async def longest_turn_until(end: Coroutine[None, None, object]) -> float:
+    """Seconds that a timer of this loop was late at worst, until `end`."""
+    loop, worst, ended = asyncio.get_running_loop(), 0.0, asyncio.ensure_future(end)
+    while not ended.done():
+        before = loop.time()
+        await asyncio.sleep(0.01)
+        worst = max(worst, loop.time() - before - 0.01)
+    return worst
+
+
+def lines_in(record: dict[str, object]) -> int:
+    return str(record["message"]).count("\n") + 1
+
+
+@pytest.mark.parametrize("code", FLOODS.values(), ids=FLOODS)
+async def test_job_printing_100_mb_stalls_neither_the_loop_nor_another_job(tmp_path: Path, code: str) -> None:
+    """What is lost is counted to the line, the other job's lines are all there, and the loop goes on turning."""
+    with log_to(tmp_path / "log") as log:
+        quiet, quiet_relay = await start("quiet", QUIET)
+        noisy, noisy_relay = await start("noisy", code)
+        worst = await longest_turn_until(noisy.wait())
+        await asyncio.gather(quiet.wait(), quiet_relay.drained(), noisy_relay.drained())
+    records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    said = [record for record in records if record["name"] in ("stdout", "stderr")]
+    lost = sum(record["count"] for record in records if record["message"] == "log lines dropped")
+    shown = sum(lines_in(record) for record in said if record["agent"] == "noisy")
+    assert lost == log.queue.dropped
+    assert shown + lost == LINES
+    assert [record["message"] for record in said if record["agent"] == "quiet"] == [f"still {n}" for n in range(20)]
+    assert worst < 0.25, "the loop stood still"
