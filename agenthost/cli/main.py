@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from agenthost.cli import dispatch_cmd, output, run_cmd, server, validate, version_cmd
+from agenthost.cli import dispatch_cmd, output, run_cmd, schema, server, validate, version_cmd
 from agenthost.config.findings import ConfigError
 from agenthost.errors import AgentHostError, EntrypointError, EnvironmentRefused, ExitCode, UsageError
 from agenthost.version import __version__
 
 _GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
     ("Run", (run_cmd,)),
-    ("Configuration", (validate,)),
+    ("Configuration", (validate, schema)),
     ("LiveKit", (dispatch_cmd, server)),
     ("About", (version_cmd,)),
 )

@@ -136,7 +136,14 @@ def _suggest(name: str) -> str:
         if kind in _TEMPLATE_KINDS and root != "agent.jobs"
     ]
     known += AGENT_PLACEHOLDERS
-    near = difflib.get_close_matches(name, known, n=1) or [path for path in known if path.endswith(f".{name}")]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8) or _same_ending(name, known)
     if near:
         return f"did you mean `{{{near[0]}}}`?"
     return f"known are {', '.join(f'`{{{path}}}`' for path in known)}"
+
+
+def _same_ending(name: str, known: list[str]) -> list[str]:
+    """The paths that end like `name` (`{identity}`, `{job.nmae}`): the root is what people get wrong."""
+    endings = [path.rpartition(".")[2] for path in known]
+    near = difflib.get_close_matches(name.rpartition(".")[2], endings, n=1, cutoff=0.7)
+    return [path for path in known if near and path.endswith(f".{near[0]}")]

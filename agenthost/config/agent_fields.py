@@ -50,8 +50,8 @@ def accept_fields(prefix: str) -> tuple[Field, ...]:
     )
 
 
-def permission_fields(prefix: str, *, apply: Apply) -> tuple[Field, ...]:
-    """What the participant may do; a rule's own `permissions` can only take away."""
+def permission_fields(prefix: str, description: str, *, apply: Apply | None = None) -> tuple[Field, ...]:
+    """What the participant may do; only the agent's own `permissions` have defaults."""
     own = prefix == "permissions"
     flags = (
         ("can_publish", True, "The agent may publish audio and video tracks."),
@@ -66,9 +66,7 @@ def permission_fields(prefix: str, *, apply: Apply) -> tuple[Field, ...]:
             path=prefix,
             kind=Kind.SECTION,
             apply=apply,
-            description="What the agent's participant may do, enforced by signing each job's token."
-            if own
-            else "Narrows the agent's permissions for the jobs of this rule.",
+            description=description,
         ),
         *(
             Field(path=f"{prefix}.{name}", kind=Kind.FLAG, default=default if own else None, description=text)
@@ -295,7 +293,7 @@ _REQUESTS = (
         examples=("support",),
     ),
     *accept_fields("requests.rules[].accept"),
-    *permission_fields("requests.rules[].permissions", apply=Apply.LIVE),
+    *permission_fields("requests.rules[].permissions", "Narrows the agent's permissions for the jobs of this rule."),
     Field(
         path="requests.otherwise",
         kind=Kind.CHOICE,
@@ -442,7 +440,11 @@ _RUNNING = (
 AGENT_FIELDS: tuple[Field, ...] = (
     *_CODE,
     *_REGISTRATION,
-    *permission_fields("permissions", apply=Apply.LIVE),
+    *permission_fields(
+        "permissions",
+        "What the agent's participant may do, enforced by signing each job's token.",
+        apply=Apply.LIVE,
+    ),
     *_REQUESTS,
     *load_fields("load", host=False),
     *_RUNNING,

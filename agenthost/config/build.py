@@ -208,10 +208,15 @@ def _examples(host: Node, file: str) -> tuple[RequestExample, ...]:
             RequestExample(
                 name=values["name"],
                 agent=values["agent"],
-                request=values["request"],
+                request=_plain_mapping(node.entries["request"]),
                 at=values["at"],
                 expect=Expectation(**expect, action=Action(action) if action else None, permissions=permissions),
                 place=place_of(node, file),
             )
         )
     return tuple(examples)
+
+
+def _plain_mapping(node: Node) -> dict[str, Any]:
+    """A test's request stays JSON-like: its metadata is turned into JSON text later."""
+    return {key: data(child) for key, child in node.entries.items()}

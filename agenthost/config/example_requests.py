@@ -114,7 +114,7 @@ def _take(key: str, value: object, path: Keys, job_type: JobType, draft: _Draft)
         case SubjectKind.JSON:
             return _take_json(subject, value, path, draft)
         case SubjectKind.ATTRIBUTE:
-            return _take_attributes(subject.root, {subject.keys[0]: value}, path, draft)
+            return _take_attribute(subject.root, subject.keys[0], value, path, draft)
         case SubjectKind.NUMBER | SubjectKind.SECONDS:
             return _take_figure(subject, value, path, draft)
         case SubjectKind.SAMPLE:
@@ -148,10 +148,14 @@ def _take_json(subject: Subject, value: object, path: Keys, draft: _Draft) -> Pr
 def _take_attributes(root: str, value: object, path: Keys, draft: _Draft) -> Problem | None:
     if not isinstance(value, Mapping):
         return _refused(path, f"`{root}` is a mapping of names to texts", f"write `{root}.NAME: text`")
-    for name, text in value.items():
-        if not isinstance(text, str):
-            return _refused(path, f"attributes are strings, and `{name}` is not", f'write `"{text}"`')
-        draft.attributes.setdefault(root, {})[name] = text
+    problems = (_take_attribute(root, name, text, (*path, name), draft) for name, text in value.items())
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _take_attribute(root: str, name: str, text: object, path: Keys, draft: _Draft) -> Problem | None:
+    if not isinstance(text, str):
+        return _refused(path, f"attributes are strings, and `{name}` is not", f'write `"{text}"`')
+    draft.attributes.setdefault(root, {})[name] = text
     return None
 
 

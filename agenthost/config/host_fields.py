@@ -244,7 +244,7 @@ _TESTS = (
     Field(path="tests[].expect.name", kind=Kind.TEXT, description="The participant's name."),
     Field(path="tests[].expect.metadata", kind=Kind.TEXT, description="The participant's metadata."),
     Field(path="tests[].expect.attributes", kind=Kind.TEXT_MAP, description="Attributes the participant must have."),
-    *permission_fields("tests[].expect.permissions", apply=Apply.LIVE),
+    *permission_fields("tests[].expect.permissions", "Permissions the participant must have."),
 )
 
 _AGENTS = Field(

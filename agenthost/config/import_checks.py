@@ -33,7 +33,9 @@ def check_imports(resolved: Resolved, folder: Path, findings: Collector) -> None
     for agent in resolved.agents.values():
         working_dir = agent.entries["working_dir"]
         if not working_dir.opaque and not (folder / str(working_dir.value)).is_dir():
-            findings.about("AH222", "there is no such folder", working_dir, hint=f"relative ones start at {folder}")
+            findings.about(
+                "AH222", "there is no such folder", working_dir, hint="a relative path starts at the file's folder"
+            )
 
 
 def _references(resolved: Resolved) -> Iterator[tuple[Node, Expectation]]:

@@ -48,7 +48,7 @@ def check_reference(text: str, folder: Path, expected: Expectation) -> ImportPro
     try:
         source = _find_source(match["module"], str(folder))
     except ModuleNotFoundError as error:
-        return _missing_module(match["module"], str(error), folder)
+        return _missing_module(text, str(error), folder)
     if source is None or match["attribute"] is None:
         return None if source is None else _syntax_problem(source)
     return _check_attribute(source, match["module"], match["attribute"], expected)
@@ -69,7 +69,9 @@ def _check_script(text: str, folder: Path, expected: Expectation) -> ImportProbl
         return _malformed(text)
     script = folder / text
     if not script.is_file():
-        return ImportProblem(code="AH261", message=f"there is no file `{text}`", hint=f"looked in {folder}")
+        return ImportProblem(
+            code="AH261", message=f"there is no file `{text}`", hint="a relative path starts at the file's folder"
+        )
     return _syntax_problem(script)
 
 
@@ -102,9 +104,12 @@ def _find_spec(name: str, path: tuple[str, ...]) -> importlib.machinery.ModuleSp
     return None
 
 
-def _missing_module(module: str, missing: str, folder: Path) -> ImportProblem:
-    hint = f"looked in {folder} and the installed packages"
+def _missing_module(text: str, missing: str, folder: Path) -> ImportProblem:
+    hint = "neither beside the file nor installed"
     parent, _, last = missing.rpartition(".")
+    if text == missing and parent:  # `package.module.attribute`: the usual slip of whoever writes imports all day
+        hint = f"if `{last}` is in the module `{parent}`, write `{parent}:{last}`"
+        return ImportProblem(code="AH261", message=f"there is no module `{missing}`", hint=hint)
     place = folder.joinpath(*parent.split(".")) if parent else folder
     close = difflib.get_close_matches(last, _modules_in(place), n=1, cutoff=0.6)
     if close:

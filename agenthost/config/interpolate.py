@@ -96,7 +96,7 @@ def _look_up(match: re.Match[str], sources: Sources) -> _Piece:
         return _Piece(text="${")
     body = match["body"]
     if body is None:
-        return _malformed("a `${` is never closed", "write `$${` for a literal `${`")
+        return _malformed("a `${` is never closed", "close it with `}`, or write `$${` for a literal `${`")
     if body.startswith("file:"):
         return _file(body.removeprefix("file:"), sources)
     parts = _BODY.fullmatch(body)

@@ -124,7 +124,7 @@ def _unknown(text: str, path: Keys) -> Problem:
     return Problem(
         path=path,
         code="AH230",
-        message=f"unknown path `{text}` in `when`",
+        message=f"unknown path `{text}`",
         hint=hint,
         at_key=True,
         fix=suggestion or None,

@@ -160,8 +160,10 @@ def _foreign(name: str, section: Spec, free: list[str]) -> Suggestion | None:
 
 def _as_written(path: str) -> str:
     """A path as it stands in a file: `load.cpu` → `load: { cpu: … }`."""
-    head, _, tail = path.partition(".")
-    return f"`{head}: {{ {tail}: … }}`" if tail else f"`{head}`"
+    *parents, last = path.split(".")
+    if not parents:
+        return f"`{last}`"
+    return "`" + "".join(f"{parent}: {{ " for parent in parents) + f"{last}: …" + " }" * len(parents) + "`"
 
 
 @cache

@@ -95,7 +95,9 @@ def _measure(field: Field, node: Node) -> Complaint:
         message = f"{_shown(field, node)} is not {noun}"
     words = "".join(f", or `{word}`" for word in field.words)
     if not suggestions:
-        return Complaint(code=code, message=message, hint=f"write {_NOUNS[field.kind].partition('such as ')[2]}{words}")
+        return Complaint(
+            code=code, message=message, hint=f"for example {_NOUNS[field.kind].partition('such as ')[2]}{words}"
+        )
     hint = f"write `{suggestions[0]}`"
     if len(suggestions) > 1:
         hint += f" (or `{suggestions[1]}`)"
@@ -128,9 +130,7 @@ def _number(field: Field, node: Node) -> Complaint:
         and not isinstance(value, bool)
         and (field.kind is Kind.NUMBER or isinstance(value, int))
     ):
-        bounds = (
-            f"at least {low:g}" if low is not None and value < low else f"at most {high:g}" if high is not None else ""
-        )
+        bounds = f"{low:g} or more" if low is not None and value < low else f"{high:g} or less"
         return Complaint(code="AH112", message=f"`{_name(field)}` must be {bounds}", hint=f"write {bounds}")
     plain = read_scalar(value.lstrip("0") or "0") if isinstance(value, str) else None
     meant = write_scalar(plain) if isinstance(plain, int) and not isinstance(plain, bool) else None
@@ -160,7 +160,7 @@ def _text(field: Field, node: Node) -> Complaint:
         )
     return Complaint(
         code="AH110",
-        message=f"`{_name(field)}` takes a text, and {_shown(field, node)} is not one to YAML",
+        message=f"`{_name(field)}` takes a text, and {_shown(field, node)} without quotes is none",
         hint=f"quote it: {quote(node.text)}" if not field.secret else "put it in quotes",
         replacement=quote(node.text),
     )
@@ -174,4 +174,6 @@ def _shown(field: Field, node: Node) -> str:
     if field.secret or node.references:
         return "this value"
     text = node.text if len(node.text) <= 40 else node.text[:39] + "…"
-    return f"`{text}`" if text else "an empty text"
+    if node.quoted:
+        text = f'"{text}"'
+    return f"`{text}`" if text else "nothing"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import yaml
 
 from agenthost.config.collector import Collector
-from agenthost.config.findings import Fix
+from agenthost.config.findings import Fix, Related
 from agenthost.config.nodes import Span
 from agenthost.config.scalars import quote
 
@@ -43,9 +43,7 @@ def report_syntax(error: yaml.MarkedYAMLError, text: str, findings: Collector) -
     line = lines[number].rstrip("\r")
     trap = _find_trap(error, number, min(mark.column, len(line)), line, lines)
     if trap is None:
-        column = min(mark.column, len(line))
-        span = Span(line=number + 1, column=column + 1, end_column=column + 2)
-        findings.report("AH003", f"not valid YAML: {_plainly(error)}", span, hint=_opened(error, number))
+        _report_plainly(error, lines, findings)
         return
     findings.report(trap.code, trap.message, trap.span, hint=trap.hint, fix=trap.fix)
 
@@ -189,9 +187,27 @@ def _plainly(error: yaml.MarkedYAMLError) -> str:
     return known.get(problem, problem)
 
 
-def _opened(error: yaml.MarkedYAMLError, number: int) -> str:
-    mark = error.context_mark
-    return f"opened in line {mark.line + 1}" if mark is not None and mark.line != number else ""
+def _report_plainly(error: yaml.MarkedYAMLError, lines: list[str], findings: Collector) -> None:
+    """The parser's own complaint. What is never closed is shown where it was opened, not at the end of the file."""
+    start, mark = error.context_mark, error.problem_mark or error.context_mark
+    if mark is None:
+        return
+    if start is not None and "end of stream" in (error.problem or ""):
+        mark = start
+    related = []
+    if start is not None and start.line != mark.line and "or '" in (error.problem or ""):
+        place = _on_line(start.line, start.column, lines)
+        related.append(
+            Related(line=place.line, column=place.column, end_column=place.end_column, message="opened here")
+        )
+    span = _on_line(mark.line, mark.column, lines)
+    findings.report("AH003", f"not valid YAML: {_plainly(error)}", span, related=related)
+
+
+def _on_line(number: int, column: int, lines: list[str]) -> Span:
+    number = min(number, len(lines) - 1)
+    column = min(column, len(lines[number].rstrip("\r")))
+    return Span(line=number + 1, column=column + 1, end_column=column + 2)
 
 
 def _span(number: int, start: int, end: int) -> Span:
