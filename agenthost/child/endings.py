@@ -62,7 +62,14 @@ def disconnected(reason: int) -> Ending:
     """
     if reason in _LEFT:
         return succeeded(_LEFT[DisconnectReason.ValueType(reason)])
-    known = reason in DisconnectReason.values()
-    name = DisconnectReason.Name(DisconnectReason.ValueType(reason)) if known else f"reason {reason}"
-    cause = name.lower().replace("_", " ")
-    return Ending(kind=OutcomeKind.FAILED, reason="room lost", error=f"room lost: the connection ended ({cause})")
+    error = f"room lost: the connection to the LiveKit server could not be kept or restored{_cause(reason)}"
+    return Ending(kind=OutcomeKind.FAILED, reason="room lost", error=error)
+
+
+def _cause(reason: int) -> str:
+    """livekit.rtc gives no reason when it has given up reconnecting, which is the usual case."""
+    if reason == DisconnectReason.UNKNOWN_REASON:
+        return ""
+    if reason not in DisconnectReason.values():
+        return f" (reason {reason})"
+    return f" ({DisconnectReason.Name(DisconnectReason.ValueType(reason)).lower().replace('_', ' ')})"

@@ -111,11 +111,13 @@ async def test_participant_who_returns_early_overlaps_and_is_warned_about(run_jo
     """Both tasks run; the log says that the first had not ended."""
     code = """
         import asyncio
-        visits = []
+        visits, returned = [], asyncio.Event()
         async def serve(ctx, participant):
             visits.append(participant.sid)
-            if len(visits) == 2: ctx.shutdown("twice")
-            await asyncio.Event().wait()
+            if len(visits) == 2:
+                returned.set()
+                ctx.shutdown("twice")
+            await returned.wait()
         async def entrypoint(ctx):
             ctx.add_participant_entrypoint(serve)
             await ctx.connect()
@@ -127,8 +129,8 @@ async def test_participant_who_returns_early_overlaps_and_is_warned_about(run_jo
         pass
     await first.disconnect()
     await participant("returning", "anna")
-    process.stop(grace_seconds=0.0)
-    await asyncio.to_thread(process.end)
+    assert (await asyncio.to_thread(process.end)).reason == "twice"
+    assert process.line("a participant came back before its earlier task ended").fields["identity"] == "anna"
 
 
 async def test_api_works_on_the_minted_token_alone(run_job: Fork, participant: Join) -> None:
