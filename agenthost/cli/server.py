@@ -64,7 +64,7 @@ async def _run(port: int) -> int:
     from agenthost.livekit_server.run import LocalServer
 
     binary = await _ensure_installed()
-    async with LocalServer(binary, log=output.line, port=port) as server:
+    async with LocalServer(binary, log=output.line, port=port, log_level="info") as server:
         # under no config file's name: the folder stands for "whatever runs here"
         held = session_file.write(Path.cwd(), server.connection, os.environ)
         try:

@@ -31,8 +31,9 @@ _ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LANG", "TZ")  # LIVEKIT_*, NODE_IP, U
 class LocalServer:
     """An async context manager around one server process.
 
-    `log` gets each line of the server's output, without secrets. `port` None: any free one; a given port is not
-    swapped for another. Raises LocalServerError when the server does not answer within 15 s.
+    `log` gets each line of the server's output, without secrets; `log_level` says how much that is, in the server's
+    words (debug, info, warn, error). `port` None: any free one; a given port is not swapped for another.
+    Raises LocalServerError when the server does not answer within 15 s.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class LocalServer:
         *,
         log: Callable[[str], None],
         port: int | None = None,
+        log_level: str = "warn",
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._binary = binary
         self._log = log
         self._port = port
+        self._log_level = log_level
         self._environ = environ
         self._last_lines: deque[str] = deque(maxlen=10)
         self._connection: Connection | None = None
@@ -108,7 +111,7 @@ class LocalServer:
         self._connection = Connection(url=f"ws://127.0.0.1:{port}", api_key=api_key, api_secret=api_secret)
         folder = runtime_folder(self._environ)
         remove_abandoned(folder, "livekit-*.yaml")
-        settings = _settings(self._connection, port=port, udp_port=_free_port(socket.SOCK_DGRAM))
+        settings = _settings(self._connection, port=port, udp_port=_free_port(socket.SOCK_DGRAM), level=self._log_level)
         self._keys = HeldFile.create(folder / f"livekit-{token_hex(8)}.yaml", settings)
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "agenthost.livekit_server.guard", str(os.getpid())),
@@ -181,7 +184,7 @@ class _PortTaken(LocalServerError):
     """Between looking for a free port and the server's bind somebody else took it."""
 
 
-def _settings(connection: Connection, *, port: int, udp_port: int) -> str:
+def _settings(connection: Connection, *, port: int, udp_port: int, level: str) -> str:
     """The server's config file. JSON is YAML, and quotes everything right."""
     return json.dumps(
         {
@@ -195,7 +198,7 @@ def _settings(connection: Connection, *, port: int, udp_port: int) -> str:
                 "enable_loopback_candidate": True,
             },
             "keys": {connection.api_key: connection.api_secret},
-            "logging": {"level": "info"},
+            "logging": {"level": level},
         }
     )
 

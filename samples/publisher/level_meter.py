@@ -22,7 +22,7 @@ async def entrypoint(ctx: JobContext) -> None:
         if time.monotonic() - reported >= ctx.settings["seconds_between_reports"]:
             await report(ctx, speaker, loudest)
             loudest, reported = 0, time.monotonic()
-    ctx.shutdown("the microphone was unpublished")
+    ctx.shutdown("the speaker left")
 
 
 def peak(frame: rtc.AudioFrame) -> int:

@@ -51,7 +51,7 @@ async def test_participants_that_stay_do_not_hold_up_the_end(livekit_binary: Pat
 async def test_log_holds_no_secret(livekit_binary: Path) -> None:
     """Not even the server's own lines give its secret away."""
     lines: list[str] = []
-    async with LocalServer(livekit_binary, log=lines.append) as server:
+    async with LocalServer(livekit_binary, log=lines.append, log_level="debug") as server:
         await (await _join(server.connection, "room")).disconnect()
         secret = server.api_secret
     assert lines

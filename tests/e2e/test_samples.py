@@ -159,6 +159,7 @@ async def test_audio_echo_plays_the_microphone_back(
     async with _speaking(room):
         echo = await asyncio.wait_for(heard.get(), SECONDS)
         assert await asyncio.wait_for(_first_loud_frame(echo), SECONDS) > 1000
+    await room.disconnect()
     await host.wait_event("job ended", reason="the caller hung up")
 
 
@@ -174,7 +175,10 @@ async def test_level_meter_runs_one_job_per_publisher(
         for name, mailbox in mailboxes.items():
             report = await _loud_report(mailbox)
             assert report["identity"] == name
+        await _agent_in(silent, count=2)
         assert sorted(_agents(silent)) == ["meter-ann", "meter-bob"]
+    await ann.disconnect()
+    await bob.disconnect()
     await host.wait_event("job ended", count=2)
 
 
