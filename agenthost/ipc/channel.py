@@ -77,7 +77,10 @@ class BlockingChannel:
 
 
 class AsyncChannel(asyncio.Protocol):
-    """One end on an event loop; messages are handed to `on_message` in order, the end to `on_close` once."""
+    """One end on an event loop; messages are handed to `on_message` in order, the end to `on_close` once.
+
+    A peer that says what is no message is hung up on; `fault` then tells what it said.
+    """
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class AsyncChannel(asyncio.Protocol):
     ) -> None:
         self._reader = reader or FrameReader()
         self._pending = pending
+        self.fault = ""
         self._on_message = on_message
         self._on_close = on_close
         self._transport: asyncio.WriteTransport | None = None
@@ -123,8 +127,14 @@ class AsyncChannel(asyncio.Protocol):
         self._pending = ()
 
     def data_received(self, data: bytes) -> None:
-        for body in self._reader.feed(data):
-            self._on_message(decode(body))
+        try:
+            messages = [decode(body) for body in self._reader.feed(data)]
+        except ValueError as error:
+            self.fault = str(error)
+            self.close()
+            return
+        for message in messages:
+            self._on_message(message)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None

@@ -19,6 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+PACKET_BYTES = 256 * 1024
+"""The largest message to and from a template, one packet; a TemplateSpec with its environment is what needs it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -265,7 +268,7 @@ def decode(data: bytes) -> Message:
         name, body = json.loads(data)
         cls = Message.registry[name]
         return cls(**{key: _revive(key, value, cls) for key, value in body.items()})
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
 
 

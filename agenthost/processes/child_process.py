@@ -19,6 +19,7 @@ from agenthost.processes.reaper import ExitStatus
 
 T = TypeVar("T")
 
+_DEAF_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 1.0
 """How long messages and output of a dead process are waited for: they are in our pipes already, unless a process it
 left behind holds an end open."""
@@ -109,6 +110,10 @@ class ChildProcess:
 
     def _closed(self) -> None:
         self._channel_closed.set()
+        if self._channel is not None and self._channel.fault:
+            self.log.error("process talks nonsense", agent=self.agent, pid=self.pid, error=self._channel.fault)
+        # Without a channel it is of no use to anybody; it normally ends within milliseconds.
+        asyncio.get_running_loop().call_later(_DEAF_SECONDS, self.kill)
         if self.pid is None:
             self.refuse("the template died before it could fork")
             self._exited(None)

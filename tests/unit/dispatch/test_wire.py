@@ -1,0 +1,79 @@
+"""The worker protocol's bytes, against livekit's own classes."""
+
+import pytest
+from livekit.protocol import agent, models
+
+from agenthost.dispatch import wire
+from agenthost.jobs import Accept, JobStatus, JobType, Reject
+
+
+def sent(data: bytes) -> agent.WorkerMessage:
+    return agent.WorkerMessage.FromString(data)
+
+
+def test_offer_keeps_everything_rules_can_ask_for() -> None:
+    """Room, participant, metadata, attributes; and the message itself for the job."""
+    message = agent.ServerMessage()
+    job = message.availability.job
+    job.id, job.dispatch_id, job.type, job.metadata = "AJ_1", "AD_1", agent.JobType.JT_PUBLISHER, "m"
+    job.agent_name, job.deployment = "support", "blue"
+    job.attributes["tier"] = "gold"
+    job.room.name, job.room.sid, job.room.creation_time_ms, job.room.num_participants = "r", "RM_1", 1500, 3
+    job.participant.identity, job.participant.kind = "p", models.ParticipantInfo.Kind.SIP
+    offer = wire.decode(message.SerializeToString())
+    assert isinstance(offer, wire.Offer)
+    assert (offer.job_id, offer.dispatch_id, offer.type, offer.metadata) == ("AJ_1", "AD_1", JobType.PUBLISHER, "m")
+    assert (offer.agent_name, offer.deployment, dict(offer.attributes)) == ("support", "blue", {"tier": "gold"})
+    assert (offer.room.name, offer.room.sid, offer.room.created_at, offer.room.num_participants) == ("r", "RM_1", 1.5, 3)
+    assert offer.participant is not None
+    assert (offer.participant.identity, offer.participant.kind) == ("p", "sip")
+    assert agent.Job.FromString(offer.encoded) == job
+
+
+def test_room_job_has_no_participant() -> None:
+    """An empty participant is none."""
+    message = agent.ServerMessage()
+    message.availability.job.id = "AJ_1"
+    offer = wire.decode(message.SerializeToString())
+    assert isinstance(offer, wire.Offer)
+    assert offer.participant is None
+
+
+def test_what_a_newer_server_says_is_ignored_by_name() -> None:
+    """Never an error: a newer server must not end a host."""
+    message = agent.ServerMessage()
+    message.go_away.SetInParent()
+    assert wire.decode(message.SerializeToString()) == wire.Ignored(kind="go_away")
+    assert wire.decode(b"") == wire.Ignored(kind="empty")
+
+
+def test_garbage_is_a_value_error() -> None:
+    """Bytes that are no message at all."""
+    with pytest.raises(ValueError, match="not a LiveKit server message"):
+        wire.decode(b"\xff\xff garbage")
+
+
+def test_answers() -> None:
+    """Accept carries the participant; reject whether another worker may be asked."""
+    accept = Accept(identity="i", name="n", metadata="m", attributes={"a": "b"})
+    yes = sent(wire.answer("AJ_1", accept)).availability
+    assert (yes.job_id, yes.available, yes.participant_identity, yes.participant_name) == ("AJ_1", True, "i", "n")
+    assert (yes.participant_metadata, dict(yes.participant_attributes)) == ("m", {"a": "b"})
+    no = sent(wire.answer("AJ_1", Reject(reason="x", terminate=True))).availability
+    assert (no.available, no.terminate) == (False, True)
+
+
+def test_statuses() -> None:
+    """Job and worker statuses, and the registration."""
+    failed = sent(wire.job_status("AJ_1", JobStatus.FAILED, "boom")).update_job
+    assert (failed.job_id, failed.status, failed.error) == ("AJ_1", agent.JobStatus.JS_FAILED, "boom")
+    full = sent(wire.worker_status(full=True, load=0.5, jobs=3)).update_worker
+    assert (full.status, full.load, full.job_count) == (agent.WorkerStatus.WS_FULL, 0.5, 3)
+    registration = sent(
+        wire.register(agent_name="a", job_type=JobType.PARTICIPANT, deployment="blue", version="1")
+    ).register
+    assert (registration.agent_name, registration.type) == ("a", agent.JobType.JT_PARTICIPANT)
+    assert (registration.deployment, registration.version) == ("blue", "1")
+    assert not registration.HasField("allowed_permissions")
+    simulated = sent(wire.simulate_job(JobType.PUBLISHER, "r", "p")).simulate_job
+    assert (simulated.room.name, simulated.participant.identity) == ("r", "p")
