@@ -14,7 +14,7 @@ from livekit.protocol import agent
 
 from agenthost.testing.changes import Changes
 from agenthost.testing.dispatcher import Dispatcher
-from agenthost.testing.values import TYPES, Faults
+from agenthost.testing.values import TYPES
 from agenthost.testing.worker_socket import ConnectedWorker, WorkerGone
 
 REGISTER_SECONDS = 10.0
@@ -24,10 +24,7 @@ GARBAGE = b"\xff\xfe this is no protobuf message \x00\xff"
 class AgentService:
     """Serves `/agent`. `refusals` and `connections` count what came since the start, for tests."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, changes: Changes, *, api_key: str, api_secret: str, faults: Faults
-    ) -> None:
-        self.faults = faults
+    def __init__(self, dispatcher: Dispatcher, changes: Changes, *, api_key: str, api_secret: str) -> None:
         self.refusals = 0
         self.connections = 0
         self._dispatcher = dispatcher
@@ -49,7 +46,7 @@ class AgentService:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One connection, from the HTTP request to the end of the websocket."""
-        status = self.faults.refuse_with or (None if self._may_register(request) else 401)
+        status = self._dispatcher.faults.refuse_with or (None if self._may_register(request) else 401)
         if status is not None:
             self.refusals += 1
             self._changes.notify()
@@ -78,7 +75,7 @@ class AgentService:
         return bool(claims.video and claims.video.agent)
 
     async def _converse(self, socket: web.WebSocketResponse) -> None:
-        if self.faults.close:
+        if self._dispatcher.faults.close:
             await socket.close()
             return
         worker = await self._register(socket)
@@ -112,7 +109,7 @@ class AgentService:
     async def _answer_register(
         self, socket: web.WebSocketResponse, registration: agent.RegisterWorkerRequest
     ) -> ConnectedWorker | None:
-        faults = self.faults
+        faults = self._dispatcher.faults
         if faults.silent:
             await socket.receive()  # until the worker gives up
             return None

@@ -16,7 +16,16 @@ from livekit.protocol import agent
 
 from agenthost.jobs import JobStatus
 from agenthost.testing.changes import Changes
-from agenthost.testing.values import STATUSES, TYPES, OfferOutcome, OfferResult, StatusUpdate, WorkerAnswer, new_id
+from agenthost.testing.values import (
+    STATUSES,
+    TYPES,
+    Faults,
+    OfferOutcome,
+    OfferResult,
+    StatusUpdate,
+    WorkerAnswer,
+    new_id,
+)
 from agenthost.testing.worker_socket import ConnectedWorker, WorkerGone, WorkerKey
 
 AGENT_NAME_ATTRIBUTE = "lk.agent_name"
@@ -44,6 +53,7 @@ class Dispatcher:
     def __init__(
         self, *, api_key: str, api_secret: str, target_load: float, budget: float, slots: int, changes: Changes
     ) -> None:
+        self.faults = Faults()
         self.workers: list[ConnectedWorker] = []
         self.results: dict[str, OfferResult] = {}
         self.statuses: dict[str, list[StatusUpdate]] = {}
@@ -124,6 +134,8 @@ class Dispatcher:
                 answers.append(_answer(worker, answer, at))
                 if answer.terminate:
                     return _result(job, OfferOutcome.TERMINATED, offered_at, answers)
+                if answer.available and self.faults.lose_assignments:
+                    return _result(job, OfferOutcome.LOST, offered_at, answers)
                 if answer.available:
                     return await self._assign(worker, job, answer, offered_at, answers)
             except WorkerGone:

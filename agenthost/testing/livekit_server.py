@@ -66,9 +66,8 @@ class FakeLiveKitServer:
         )
         self.rooms = Rooms(self._dispatcher, list_lag=list_lag)
         self._api = ServerApi(self.rooms, api_key=api_key, api_secret=api_secret)
-        self._agents = AgentService(
-            self._dispatcher, self._changes, api_key=api_key, api_secret=api_secret, faults=faults or Faults()
-        )
+        self._agents = AgentService(self._dispatcher, self._changes, api_key=api_key, api_secret=api_secret)
+        self.faults = faults or Faults()
         self._runner: web.AppRunner | None = None
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,11 +124,11 @@ class FakeLiveKitServer:
     @property
     def faults(self) -> Faults:
         """What goes wrong with connections made from now on; assign another value to change it."""
-        return self._agents.faults
+        return self._dispatcher.faults
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        self._agents.faults = faults
+        self._dispatcher.faults = faults
 
     def cut(self) -> None:
         """Break every websocket without a closing handshake; new connections are welcome at once."""

@@ -26,13 +26,14 @@ STATUSES: Mapping[int, JobStatus] = {
 
 
 class OfferOutcome(Enum):
-    """How an offer ended: the last two leave the job without an agent, as on the real server, for good."""
+    """How an offer ended; but for the first, the job is without an agent for good, as on the real server."""
 
     ASSIGNED = "assigned"
     TERMINATED = "terminated"
     REJECTED = "rejected by all"
     UNANSWERED = "not answered in time"
     NO_WORKER = "no worker"
+    LOST = "accepted and, by a fault, never assigned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +105,14 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """What goes wrong with every connection from now on; by default nothing.
+    """What goes wrong with every connection, or with every offer, from now on; by default nothing.
 
-    refuse_with     HTTP status instead of a websocket (401, 403, 503 …)
-    close           the websocket is accepted and closed at once
-    silent          `register` is read and never answered
-    garbage         `register` is answered with bytes that are no message
-    register_delay  seconds before `register` is answered
+    refuse_with       HTTP status instead of a websocket (401, 403, 503 …)
+    close             the websocket is accepted and closed at once
+    silent            `register` is read and never answered
+    garbage           `register` is answered with bytes that are no message
+    register_delay    seconds before `register` is answered
+    lose_assignments  a worker that accepts an offer hears nothing more of it
     """
 
     refuse_with: int | None = None
@@ -118,6 +120,7 @@ class Faults:
     silent: bool = False
     garbage: bool = False
     register_delay: float = 0.0
+    lose_assignments: bool = False
 
 
 def new_id(prefix: str) -> str:

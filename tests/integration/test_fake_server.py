@@ -250,6 +250,15 @@ async def test_slow_server_answers_register_late(fake_server: FakeLiveKitServer)
         assert time.monotonic() - started >= 0.2
 
 
+async def test_lost_assignment_reaches_nobody(fake_server: FakeLiveKitServer) -> None:
+    """lose_assignments: the worker accepted and hears nothing more."""
+    fake_server.faults = Faults(lose_assignments=True)
+    async with worker(fake_server, accept()) as support:
+        result = await fake_server.offer("room", agent_name="support")
+        await support.ping()
+        assert (result.outcome, result.answer.available, support.assignments) == (OfferOutcome.LOST, True, [])
+
+
 async def test_garbage_can_be_sent_to_registered_workers(fake_server: FakeLiveKitServer) -> None:
     """send_garbage reaches a worker in the middle of its life."""
     async with connected(fake_server) as ws:

@@ -1,6 +1,5 @@
 """A LiveKit server that refuses, disappears, falls silent or talks nonsense, and a real host that copes."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
-from agenthost.testing.values import Faults
+from agenthost.testing.values import Faults, OfferOutcome
 from tests.support.host import HostProcess, write_agent
 from tests.support.polling import poll
 from tests.support.protocols import RunHost
@@ -231,18 +230,34 @@ async def test_slow_registration_is_waited_for(
     assert (fake_server.connections, host.events("registration lost")) == (1, [])
 
 
-async def test_offer_in_flight_when_the_connection_breaks_costs_no_slot(
+async def test_accepted_offer_gives_its_slot_back_when_the_connection_breaks(
     agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
 ) -> None:
-    """With one slot in all: an accepted offer that is never assigned gives it back."""
+    """With one slot in all: accepted, not assigned, disconnected; after the reconnect the slot is free at once."""
     host = await run_host(agent_file, "--set", "load.max_jobs=1", server=fake_server)
-    worker = await fake_server.wait_registered("steady", timeout=20)
-    offer = asyncio.create_task(fake_server.offer("room", agent_name="steady"))
+    await host.wait_event("registered")
+    fake_server.faults = Faults(lose_assignments=True)
+    assert (await fake_server.offer("room", agent_name="steady")).outcome is OfferOutcome.LOST
+    fake_server.faults = Faults()
     fake_server.cut()
-    await fake_server.wait_gone(worker)
-    lost = await offer
     await host.wait_event("registered", count=2)
-    await poll(lambda: fake_server.workers, timeout=5, what="no worker came back")
-    again = await fake_server.offer("room", agent_name="steady")
-    assert (lost.assigned, again.assigned) == (False, True)
+    assert (await fake_server.offer("room", agent_name="steady")).assigned
+    (agent_file.parent / "enough").touch()
+
+
+async def test_accepted_offer_without_assignment_gives_its_slot_back_after_four_seconds(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """Until then the slot counts as used, so a second offer is refused."""
+    host = await run_host(agent_file, "--set", "load.max_jobs=1", server=fake_server)
+    await host.wait_event("registered")
+    fake_server.faults = Faults(lose_assignments=True)
+    lost = await fake_server.offer("room", agent_name="steady")
+    fake_server.faults = Faults()
+    assert not (await fake_server.offer("room", agent_name="steady")).assigned
+    given_back = await host.wait_event("job not assigned", job_id=lost.job_id)
+    assert 3.9 < given_back.at - lost.answer.answered_at < 5
+    worker = await fake_server.wait_registered("steady")
+    await poll(lambda: worker.available, timeout=5, what="the worker still reports to be full")
+    assert (await fake_server.offer("room", agent_name="steady")).assigned
     (agent_file.parent / "enough").touch()
