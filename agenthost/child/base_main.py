@@ -15,13 +15,13 @@ import sys
 import time
 
 from agenthost import kernel
-from agenthost.child.fork_server import PACKET_BYTES, ForkServer
+from agenthost.child.fork_server import ForkServer
 from agenthost.child.process_setup import Descriptors, reset_signals
 from agenthost.child.rehearsal import warm_up
 from agenthost.child.template_main import run_template
 from agenthost.child.thread_watch import ThreadWatch
 from agenthost.child.user_errors import describe_failure
-from agenthost.ipc.messages import BaseSpec, ForkProcess, InitFailed, TemplateReady, decode, encode
+from agenthost.ipc.messages import PACKET_BYTES, BaseSpec, ForkProcess, InitFailed, TemplateReady, decode, encode
 
 CONTROL_FD = 3
 _OURS = ("livekit.rtc", "agenthost.context", "agenthost.child.job_main")

@@ -12,9 +12,7 @@ from collections.abc import Callable
 from agenthost import kernel
 from agenthost.child.forking import fork_detached
 from agenthost.child.process_setup import Descriptors, limit_resources, reseed, reset_signals, take_over
-from agenthost.ipc.messages import ForkProcess, ForkRefused, Message, decode, encode
-
-PACKET_BYTES = 256 * 1024  # a TemplateSpec with its environment is the largest message
+from agenthost.ipc.messages import PACKET_BYTES, ForkProcess, ForkRefused, Message, decode, encode
 
 Run = Callable[[ForkProcess, Descriptors], int]
 

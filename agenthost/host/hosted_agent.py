@@ -1,10 +1,9 @@
 """One agent of the host: its template, its pool, its hook process, its registration.
 
-Runs on the host's loop. A template is a disposable thing: when it or the base dies, the next process that is wanted
-makes a new one, and the jobs that run notice nothing.
+Runs on the host's loop. A template is a disposable thing: when it or the base dies another is made, and the jobs that
+run notice nothing.
 """
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from agenthost import kernel
 from agenthost.config.model import AgentConfig, LogConfig, StartMethod
 from agenthost.dispatch.registration import Registration
-from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import TemplateSpec
 from agenthost.plan import AgentPlan
 from agenthost.processes.base import Base
@@ -23,7 +21,8 @@ from agenthost.processes.hook_process import Hook
 from agenthost.processes.job_process import JobProcess
 from agenthost.processes.pool import Pool
 from agenthost.processes.starters import ForkStarter, SpawnStarter, Starter
-from agenthost.processes.templates import Template
+from agenthost.processes.template_keeper import TemplateKeeper
+from agenthost.processes.templates import MustNotFork, Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +47,8 @@ class HostedAgent:
         self._around = around
         self._log = around.home.log.bind(agent=plan.id)
         self._spec = template_spec(plan.config, around, self.generation)
-        self._template: Template | None = None
+        self._template = TemplateKeeper(plan.id, make=self._make_template, log=self._log)
         self._spawns = plan.config.start_method is StartMethod.SPAWN or not kernel.LINUX
-        self._making = asyncio.Lock()
         self.pool = Pool(
             plan.id,
             starter=self,
@@ -77,12 +75,9 @@ class HostedAgent:
 
     async def prove(self) -> None:
         """Import the code, and run prewarm once where there is one. Raises ProcessFailed (InitFailure: the user's)."""
-        if self._spawns:
+        await self._starter()
+        if self.config.prewarm is not None or self._spawns:
             await self.pool.prove()
-        else:
-            await self._living_template()
-            if self.config.prewarm is not None or self._spawns:
-                await self.pool.prove()
         if self.hook is not None:
             await self.hook.start()
 
@@ -99,61 +94,35 @@ class HostedAgent:
         await self.pool.close()
         if self.hook is not None:
             await self.hook.close()
-        if self._template is not None:
-            self._template.close()
+        self._template.close()
 
     async def _starter(self) -> Starter:
         limit = self.config.limits.open_files
         if not self._spawns:
-            template = await self._living_template()
-            if not self._spawns:
-                return ForkStarter(template=template, open_files=limit)
-        around = self._around
-        return SpawnStarter(spec=self._spec, identity=around.identity, open_files=limit)
-
-    async def _living_template(self) -> Template:
-        template = self._template
-        if template is not None and not template.dead.done() and template.ready.done():
-            return template
-        async with self._making:
-            if self._template is None or self._template.dead.done():
-                if self._template is not None:
-                    self._log.warning("template replaced", reason=self._template.dead.result())
-                self._template = await self._make_template()
-            return self._template
+            try:
+                return ForkStarter(template=await self._template.living(), open_files=limit)
+            except MustNotFork as error:
+                self._fall_back(error.culprits)
+        return SpawnStarter(spec=self._spec, identity=self._around.identity, open_files=limit)
 
     async def _make_template(self) -> Template:
-        template = await self._around.base.fork_template(self._spec)
-        limits = self.config.limits
-        try:
-            async with asyncio.timeout(limits.init):
-                report = await asyncio.shield(template.ready)
-        except TimeoutError:
-            template.dump_stacks()
-            await asyncio.sleep(_DUMP_SECONDS)
-            template.kill()
-            raise ProcessFailed(
-                f"the import of {self._spec.entrypoint} took longer than limits.init ({limits.init:g} s); "
-                "the stacks of the hanging import are in the log above"
-            ) from None
-        if report.threads and not self._spec.forks_with_threads:
-            self._fall_back(report.threads)
-        self._log.debug("template ready", pid=template.pid, import_seconds=round(report.import_seconds, 3))
+        template = await self._around.base.make_template(self._spec, init_seconds=self.config.limits.init)
+        seconds = round(template.ready.result().import_seconds, 3)
+        self._log.debug("template ready", pid=template.pid, import_seconds=seconds)
         return template
 
-    def _fall_back(self, threads: tuple[str, ...]) -> None:
-        """A template with threads may not fork: say so once, and give every process an interpreter of its own."""
+    def _fall_back(self, culprits: tuple[str, ...]) -> None:
+        """From now on every process gets an interpreter of its own; said once."""
+        if self._spawns:
+            return
         self._spawns = True
         self._log.warning(
             "forking is not safe",
-            reason="; ".join(threads),
+            reason="; ".join(culprits),
             effect="every job starts a fresh interpreter, which is slower and takes more memory",
             hint="start threads in prewarm or in the entrypoint, not when the module is imported; "
             "start_method: fork forks all the same, at your risk",
         )
-
-
-_DUMP_SECONDS = 0.3  # faulthandler answers in a signal handler; this is for its output to arrive
 
 
 def template_spec(config: AgentConfig, around: Surroundings, generation: int) -> TemplateSpec:

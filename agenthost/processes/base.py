@@ -4,14 +4,16 @@ Runs on the host's loop. Replacing costs what importing livekit.rtc costs; the a
 dead one go on.
 """
 
-import asyncio
 from collections.abc import Mapping
 
 from agenthost.ipc.messages import BaseSpec, TemplateSpec
 from agenthost.processes.base_exec import BaseProcess, exec_base
 from agenthost.processes.home import ProcessHome
-from agenthost.processes.templates import Template, fork_template
-from agenthost.restarts import start_delay
+from agenthost.processes.template_keeper import TemplateKeeper
+from agenthost.processes.templates import MustNotFork, Template, fork_template, wait_ready
+
+PRELOAD_SECONDS = 60.0
+"""For livekit.rtc and the modules of `preload`; a base that takes longer is taken for hanging."""
 
 
 class Base:
@@ -25,43 +27,35 @@ class Base:
         environment: Mapping[str, str],
         home: ProcessHome,
     ) -> None:
+        self._first: BaseProcess | None = process
         self._spec = spec
         self._identity = process.identity
         self._environment = environment
         self._home = home
-        self._failures = 0
-        self._replacing = asyncio.Lock()
-        self._template = self._adopt(process)
+        self._keeper = TemplateKeeper("base", make=self._make, log=home.log)
+        self._keeper.start()
 
-    async def fork_template(self, spec: TemplateSpec) -> Template:
-        """A new agent template, not ready yet. Raises ProcessFailed, InitFailure when `preload` is the reason."""
-        base = await self._living()
-        return fork_template(base, spec, self._home)
+    async def make_template(self, spec: TemplateSpec, *, init_seconds: float) -> Template:
+        """A new agent template that is ready and may fork.
 
-    @property
-    def pid(self) -> int | None:
-        return self._template.pid
+        Raises ProcessFailed: InitFailure for what user code raised, MustNotFork when it started threads.
+        """
+        template = fork_template(await self._keeper.living(), spec, self._home)
+        what = f"the import of {spec.entrypoint} took longer than limits.init"
+        report = await wait_ready(template, seconds=init_seconds, what=what)
+        if report.threads and not spec.forks_with_threads:
+            template.close("it must not fork")
+            raise MustNotFork(report.threads)
+        return template
 
     def close(self) -> None:
-        self._template.close()
+        self._keeper.close()
 
-    async def _living(self) -> Template:
-        async with self._replacing:
-            if self._template.dead.done():
-                self._home.log.warning("base template replaced", reason=self._template.dead.result())
-                await asyncio.sleep(start_delay(self._failures))
-                self._template = self._adopt(exec_base(self._identity, self._environment))
-            base = self._template
-            try:
-                await asyncio.shield(base.ready)
-            except Exception:
-                self._failures += 1
-                raise
-            self._failures = 0
-            return base
-
-    def _adopt(self, process: BaseProcess) -> Template:
+    async def _make(self) -> Template:
+        process = self._first or exec_base(self._identity, self._environment)
+        self._first = None
         base = Template("", process.ends, self._home)
         base.born(process.pid)
         base.tell(self._spec)
+        await wait_ready(base, seconds=PRELOAD_SECONDS, what="importing the modules of `preload` took too long")
         return base

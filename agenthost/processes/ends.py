@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from agenthost.errors import ProcessFailed
+from agenthost.ipc.messages import PACKET_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,9 @@ class ProcessEnds:
         opened: list[int] = []
         try:
             ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
+            if packets:
+                for end in (ours, theirs):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PACKET_BYTES)
             opened += [ours.detach(), theirs.detach()]
             for _ in range(3):
                 opened += os.pipe()

@@ -1,7 +1,7 @@
-"""Handles of the base template and the agent templates: start them, ask them for forks, notice when they die.
+"""Handles of the base template and the agent templates: ask them for forks, notice when they hang or die.
 
 Runs on the host's loop. A template is disposable: jobs are the host's children, so a dead template costs nothing but
-the time to make another, which whoever needs it next asks for (`Base.template`, `AgentTemplate` is then dead).
+the time to make another (`template_keeper.py`).
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import (
+    PACKET_BYTES,
     ForkProcess,
     ForkRefused,
     Hello,
@@ -31,18 +32,25 @@ from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import ExitStatus
 
-PACKET_BYTES = 256 * 1024
 _RETRY_SECONDS = 0.005
+_DUMP_SECONDS = 0.3  # faulthandler answers in a signal handler; this is for its output to arrive
+HANG_SECONDS = 5.0
+"""A template that owes us processes and gives no sign of life for so long is ended: the next one will fork."""
+
 NUMBERS = itertools.count(1)
 
 
 class Template:
-    """The host's end of one template. `ready` is its report; `dead` is done when it can fork no more."""
+    """The host's end of one template. `ready` is its report; `dead` is done when it can fork no more.
+
+    `started` has its pid once it is our child; cancelled when that never happened.
+    """
 
     def __init__(self, name: str, ends: ProcessEnds, home: ProcessHome) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[TemplateReady] = loop.create_future()
         self.dead: asyncio.Future[str] = loop.create_future()
+        self.started: asyncio.Future[int] = loop.create_future()
         self.pid: int | None = None
         self.log = home.log
         self._name = name
@@ -52,6 +60,8 @@ class Template:
         self._relay = OutputRelay(ends.stdout, ends.stderr, ends.log, fields={"agent": name} if name else {})
         self._queue: deque[tuple[bytes, ProcessEnds | None]] = deque()
         self._refusals: dict[int, Callable[[str], None]] = {}
+        self._retry: asyncio.TimerHandle | None = None
+        self._hang: asyncio.TimerHandle | None = None
         self._exit: ExitStatus | None = None
         self._closing: asyncio.Task[None] | None = None
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -63,8 +73,14 @@ class Template:
             ends.close_theirs()
             refused(f"the template is gone ({self.dead.result()})")
             return
+        packet = encode(request)
+        if len(packet) > PACKET_BYTES:
+            ends.close_theirs()
+            refused(f"its environment is too large: the request has {len(packet)} bytes, {PACKET_BYTES} are possible")
+            return
         self._refusals[request.number] = refused
-        self._queue.append((encode(request), ends))
+        self._queue.append((packet, ends))
+        self._watch()
         self._send_queued()
 
     def tell(self, message: Message) -> None:
@@ -75,6 +91,7 @@ class Template:
     def forked(self, number: int) -> None:
         """The process of this request exists: it can no longer be refused."""
         self._refusals.pop(number, None)
+        self._watch()
 
     def dump_stacks(self) -> None:
         """Ask for the stacks of a template that hangs in an import; they arrive in its stderr."""
@@ -88,8 +105,12 @@ class Template:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket)
         loop.remove_writer(self._socket)
+        for timer in (self._retry, self._hang):
+            if timer is not None:
+                timer.cancel()
         self._socket.close()
         self.dead.set_result(reason)
+        self.started.cancel()
         for _, ends in self._queue:
             if ends is not None:
                 ends.close_theirs()
@@ -114,6 +135,7 @@ class Template:
     def born(self, pid: int) -> None:
         """It is our child with this pid from now on."""
         self.pid = pid
+        self.started.set_result(pid)
         self._relay.bind(pid=pid)
         self._home.reaper.exited(pid).add_done_callback(self._exited)
 
@@ -154,10 +176,30 @@ class Template:
                     self.ready.set_exception(InitFailure(message))
             case ForkRefused():
                 refused = self._refusals.pop(message.number, None)
+                self._watch()
                 if refused is not None:
                     refused(message.reason)
             case _:
                 self.log.error("unexpected message", message_type=type(message).__name__, pid=self.pid)
+
+    def _watch(self) -> None:
+        """It gave a sign of life, or was asked for a process: count anew how long it is silent."""
+        if self._hang is not None:
+            self._hang.cancel()
+            self._hang = None
+        if self._refusals and not self.dead.done():
+            self._hang = asyncio.get_running_loop().call_later(HANG_SECONDS, self._hung)
+
+    def _hung(self) -> None:
+        self.log.error(
+            "template hangs",
+            agent=self._name,
+            pid=self.pid,
+            seconds=HANG_SECONDS,
+            hint="its stacks follow; it is ended",
+        )
+        self.dump_stacks()
+        self._hang = asyncio.get_running_loop().call_later(_DUMP_SECONDS, self.kill)
 
     def _send_queued(self) -> None:
         loop = asyncio.get_running_loop()
@@ -171,7 +213,9 @@ class Template:
             except OSError as error:
                 if error.errno == errno.ETOOMANYREFS:
                     # Too many descriptors are on their way at once: the template has to take some out first.
-                    loop.call_later(_RETRY_SECONDS, self._send_queued)
+                    if self._retry is not None:
+                        self._retry.cancel()
+                    self._retry = loop.call_later(_RETRY_SECONDS, self._send_queued)
                     return
                 self.close(error.strerror or "socket error")
                 return
@@ -181,10 +225,39 @@ class Template:
         loop.remove_writer(self._socket)
 
 
+class MustNotFork(ProcessFailed):
+    """The agent's code has threads (or used the livekit FFI) once it is imported: a fork of it could hang.
+
+    `culprits`: one text a reason, with the importing line.
+    """
+
+    def __init__(self, culprits: tuple[str, ...]) -> None:
+        self.culprits = culprits
+        super().__init__("forking is not safe: " + "; ".join(culprits))
+
+
 def fork_template(base: Template, spec: TemplateSpec, home: ProcessHome) -> Template:
     """Ask the base for an agent template. Raises ProcessFailed when there are no descriptors for it."""
     ends = ProcessEnds.open(packets=True)
     template = Template(spec.agent, ends, home)
     request = ForkProcess(number=next(NUMBERS), kind="template", spec=spec)
+    template.started.add_done_callback(lambda _: base.forked(request.number))
     base.fork(request, ends, template.close)
     return template
+
+
+async def wait_ready(template: Template, *, seconds: float, what: str) -> TemplateReady:
+    """Its report. One that is not ready in time writes its stacks and is killed: ProcessFailed, `what` took too long.
+
+    Raises InitFailure for what user code raised. Whoever stops waiting (cancelled) has no more use for it either.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(template.ready)
+    except TimeoutError:
+        template.dump_stacks()
+        await asyncio.sleep(_DUMP_SECONDS)
+        raise ProcessFailed(f"{what} ({seconds:g} s); the stacks of what hangs are in the log above") from None
+    finally:
+        if not template.ready.done() or template.ready.exception() is not None:
+            template.kill()
