@@ -55,7 +55,7 @@ class ConsoleLines:
 
     def banner(self, banner: Banner) -> str:
         """Title, agents, addresses; long rows wrap below their own text."""
-        lines = [Text(banner_title(banner), "bold"), Text()]
+        lines = [Text(), Text(banner_title(banner), "bold"), Text()]
         for agent in banner.agents:
             self._layout.know(agent.id)
         for row in banner_rows(banner):

@@ -85,7 +85,7 @@ class PlainLines:
         rows = [
             f"  {row.label}  {row.kind}{'  ' if row.kind else ''}{row.text}".rstrip() for row in banner_rows(banner)
         ]
-        return "\n".join([f"{banner_title(banner)}", "", *rows, ""]) + "\n"
+        return "\n".join(["", banner_title(banner), "", *rows, ""]) + "\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +149,14 @@ def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else str(value)
     if isinstance(value, str):
-        text = clean(value)
-        return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+        return _quoted(clean(value))
     return clean(json.dumps(value, ensure_ascii=False))
+
+
+def _quoted(text: str) -> str:
+    """Bare where it is one word, else in the quotes that need the fewest escapes."""
+    if _BARE.fullmatch(text):
+        return text
+    if '"' in text and not set(text) & set("'\\\n"):
+        return f"'{text}'"
+    return json.dumps(text, ensure_ascii=False)

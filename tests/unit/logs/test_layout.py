@@ -49,6 +49,8 @@ def test_logger_is_named_when_user_code_named_it(logger: str, text: str) -> None
         ("plain/1:2", "plain/1:2"),
         ("two words", '"two words"'),
         ("", '""'),
+        ('say "hi" now', "'say \"hi\" now'"),
+        ('it\'s "both"', '"it\'s \\"both\\""'),
         (True, "true"),
         (None, "null"),
         (123456.75, "123456.75"),
@@ -108,6 +110,7 @@ def test_banner_has_agents_addresses_and_the_command() -> None:
         idle_processes=1,
     )
     assert PlainLines().banner(banner) == (
+        "\n"
         "agenthost 1.2.3 · dev · agenthost.yaml\n"
         "\n"
         "  front-door  room       every room (automatic dispatch)\n"

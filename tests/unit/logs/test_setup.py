@@ -142,7 +142,7 @@ def test_banner_is_laid_out_for_people(pipe: Pipe) -> None:
     get_logger("test").info("after")
     assert system.stop()
     rows = pipe.text().splitlines()
-    assert rows[0] == "agenthost 1 · dev · agenthost.yaml"
+    assert rows[1] == "agenthost 1 · dev · agenthost.yaml"
     assert rows[-1].endswith("after")
 
 
