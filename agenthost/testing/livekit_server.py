@@ -12,7 +12,7 @@ event loop of whoever opens it:
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from aiohttp import web
@@ -24,7 +24,7 @@ from agenthost.testing.changes import Changes
 from agenthost.testing.dispatcher import Dispatcher
 from agenthost.testing.rooms import Rooms
 from agenthost.testing.twirp import ServerApi
-from agenthost.testing.values import WIRE_TYPES, Faults, OfferResult, StatusUpdate
+from agenthost.testing.values import WIRE_TYPES, Faults, LoadReport, OfferResult, StatusUpdate
 from agenthost.testing.worker_socket import ConnectedWorker
 
 
@@ -217,6 +217,21 @@ class FakeLiveKitServer:
 
         return await self._changes.wait_for(
             lambda: next((u for u in self.statuses(job_id) if u.status is status), None), timeout=timeout, what=what
+        )
+
+    async def wait_report(
+        self, agent_name: str, condition: Callable[[LoadReport], bool], *, timeout: float = 10.0
+    ) -> LoadReport:
+        """The newest load report of the newest worker of that name, once `condition` holds for it."""
+
+        def newest() -> LoadReport | None:
+            reports = [w.reports[-1] for w in self.workers if w.agent_name == agent_name and w.reports]
+            return reports[-1] if reports else None
+
+        return await self._changes.wait_for(
+            lambda: found if (found := newest()) is not None and condition(found) else None,
+            timeout=timeout,
+            what=lambda: f"{agent_name!r} did not report that; its newest report: {newest()}",
         )
 
     async def wait_offer(self, room: str, agent_name: str = "", *, timeout: float = 10.0) -> OfferResult:
