@@ -18,7 +18,7 @@ from agenthost.errors import ConnectionLost, ExitCode, RegistrationRefused, Usag
 from agenthost.livekit_server.connection import Connection
 
 if TYPE_CHECKING:
-    from livekit.api import LiveKitAPI
+    from livekit.api import LiveKitAPI, ServerError
 
 LIST_LAG = 6.0  # seconds after which ListDispatch shows every job there is
 _LOOK_SECONDS = 0.2
@@ -151,13 +151,15 @@ async def _agents(client: "LiveKitAPI", agent: str, room: str) -> frozenset[str]
     )
 
 
-def _refusal(error: Any, connection: Connection) -> Exception:
-    if error.code in ("unauthenticated", "permission_denied"):
+def _refusal(error: "ServerError", connection: Connection) -> Exception:
+    if error.status in (401, 403):
         return RegistrationRefused(
             f"the LiveKit server at {connection.url} refuses the key {connection.api_key}: "
             "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
         )
-    return ConnectionLost(f"the LiveKit server at {connection.url} answered: {error.message}")
+    return ConnectionLost(
+        f"the LiveKit server at {connection.url} answered HTTP {error.status}: {error.message or 'no reason given'}"
+    )
 
 
 def _show(dispatched: Dispatched, form: str) -> None:
