@@ -268,7 +268,8 @@ MERGED_BY_KEY = ("env", "settings", "permissions", "limits")
 def _whole_file() -> Spec:
     host = build_spec(Field(path="", kind=Kind.SECTION, description="The agenthost file."), HOST_FIELDS)
     agent = build_spec(_AGENTS, AGENT_FIELDS)
-    children = {**agent.children, **host.children, "agents": agent}
+    only_agents = {name: child for name, child in agent.children.items() if name not in host.children}
+    children = {**host.children, **only_agents, "agents": agent}
     in_profile = {name: child for name, child in children.items() if name not in ("version", "profiles", "tests")}
     children["profiles"] = Spec(field=host.children["profiles"].field, children=in_profile)
     return Spec(field=host.field, children=children)
