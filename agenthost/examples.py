@@ -128,7 +128,7 @@ def _differ(what: str, expected: object, actual: object) -> Iterator[Mismatch]:
 
 
 def _text(value: object) -> str:
-    if value is None:
+    if value in (None, ""):
         return "nothing"
     return str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -12,14 +12,25 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from agenthost.cli import dispatch_cmd, output, run_cmd, schema, server, validate, version_cmd
+from agenthost.cli import (
+    config_cmd,
+    dispatch_cmd,
+    explain,
+    output,
+    run_cmd,
+    schema,
+    server,
+    test_cmd,
+    validate,
+    version_cmd,
+)
 from agenthost.config.findings import ConfigError
 from agenthost.errors import AgentHostError, EntrypointError, EnvironmentRefused, ExitCode, UsageError
 from agenthost.version import __version__
 
 _GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
     ("Run", (run_cmd,)),
-    ("Configuration", (validate, schema)),
+    ("Configuration", (validate, test_cmd, explain, schema, config_cmd)),
     ("LiveKit", (dispatch_cmd, server)),
     ("About", (version_cmd,)),
 )

@@ -64,13 +64,13 @@ def coerce(node: Node, spec: Spec = FILE) -> Node:
     """Give interpolated values the type of their field, and plain numbers in mappings of texts their text."""
     if node.is_scalar:
         return _coerce_scalar(node, spec.field.kind)
+    if isinstance(node.value, tuple):  # an empty list too: it must not become an empty mapping
+        item = spec.child(0)
+        return replace(node, value=tuple(coerce(child, item) for child in node.items)) if item else node
     if spec.field.kind is Kind.TEXT_MAP:
         return replace(node, value={key: _as_text(child) for key, child in node.entries.items()})
     if spec.field.kind is Kind.FREE_MAP:
         return node
-    if node.items:
-        item = spec.child(0)
-        return replace(node, value=tuple(coerce(child, item) for child in node.items)) if item else node
     entries = {}
     for key, child in node.entries.items():
         below = spec.child(key)

@@ -6,6 +6,7 @@ What is not written has a plain value of its own, so that every placeholder but 
 attributes can be filled. Pure.
 """
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -125,7 +126,7 @@ def _take(key: str, value: object, path: Keys, job_type: JobType, draft: _Draft)
 
 def _take_text(root: str, value: object, path: Keys, job_type: JobType, draft: _Draft) -> Problem | None:
     if root.endswith(".metadata") and isinstance(value, Mapping | list):
-        draft.documents[root] = value
+        draft.documents[root] = copy.deepcopy(value)  # paths into it may follow, and the file may use it twice
         return None
     if not isinstance(value, str):
         return _refused(path, f"`{root}` is text", f'write `"{value}"`')

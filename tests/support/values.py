@@ -11,11 +11,13 @@ from agenthost.config.model import (
     AcceptTemplate,
     Action,
     AgentConfig,
+    Expectation,
     Limits,
     LoadLimits,
     Permissions,
     Place,
     Recovery,
+    RequestExample,
     Requests,
     Restart,
     RuleConfig,
@@ -121,3 +123,13 @@ def make_participant_offer(
 
 def make_facts(now: datetime = MONDAY_NOON, agent_jobs: int = 0) -> Facts:
     return Facts(now=now, agent_jobs=agent_jobs)
+
+
+def make_example(
+    *, agent: str | None = None, rule: str | None = None, expected_agent: str | None = None, **expected: Any
+) -> RequestExample:
+    """A test with an empty request; `expected` are further keys of its `expect`."""
+    nothing = dict.fromkeys(("action", "reason", "identity", "name", "metadata", "attributes"))
+    expect = Expectation(**{**nothing, "permissions": {}, **expected}, rule=rule, agent=expected_agent)
+    place = Place(file="agenthost.yaml", line=1, column=1)
+    return RequestExample(name="example", agent=agent, request={}, at=None, expect=expect, place=place)
