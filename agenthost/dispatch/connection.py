@@ -6,6 +6,7 @@ believes in it.
 """
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -140,7 +141,8 @@ def _refusal(error: aiohttp.WSServerHandshakeError, address: ServerAddress) -> E
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
+        number = error.os_error.errno  # its strerror repeats the address, or is none of the system's
+        return os.strerror(number) if number and number > 0 else str(error.os_error)
     return str(error) or type(error).__name__
 
 

@@ -5,11 +5,13 @@ start and 6 MB for classes it never uses.
 """
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
+from jwt.warnings import InsecureKeyLengthWarning
 
 from agenthost.config.model import Permissions
 
@@ -18,6 +20,10 @@ WORKER_TOKEN_SECONDS = 600
 
 API_TOKEN_SECONDS = 3600
 """Life of a job's API token; the host sends a fresh one after two thirds of it."""
+
+
+# `livekit-server --dev` has the secret `secret`; a warning per token on stderr would tell nobody anything new.
+warnings.simplefilter("ignore", InsecureKeyLengthWarning)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

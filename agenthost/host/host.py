@@ -133,8 +133,8 @@ class Host:
                 log=get_logger("load"),
             )
             self._session = await stack.enter_async_context(aiohttp.ClientSession())
-            stack.push_async_callback(self._close_registrations)
             stack.push_async_callback(tasks.cancel)
+            stack.push_async_callback(self._close_registrations)
             yield tasks
             self.state = HostState.STOPPED
 
@@ -225,6 +225,9 @@ class Host:
         kernel.kill_marked(self._identity.host_id, spare=self._spare_pids)
 
 
+_CANCEL_AGAIN_SECONDS = 0.5
+
+
 class _Tasks:
     """The tasks of a host: one that fails ends the host with its error, and all end with it."""
 
@@ -244,9 +247,11 @@ class _Tasks:
         self._at_end.append(stop)
 
     async def cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            # Again and again: a task group that fails while it is cancelled forgets that it was (CPython 3.11).
+            await asyncio.wait(self._tasks, timeout=_CANCEL_AGAIN_SECONDS)
         for stop in self._at_end:
             await stop()
 
