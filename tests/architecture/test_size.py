@@ -34,8 +34,9 @@ def _functions(path: Path) -> Iterator[tuple[str, int]]:
 def test_module_is_short_and_says_what_it_owns(path: Path) -> None:
     """Bounded in length, functions of at most 40 lines, and a docstring that says whose business it is."""
     text = path.read_text()
-    assert len(text.splitlines()) <= LONGEST_EXCEPTION or _name(path) in TABLES
-    assert [(name, lines) for name, lines in _functions(path) if lines > LONGEST_FUNCTION] == []
+    if _name(path) not in TABLES:
+        assert len(text.splitlines()) <= LONGEST_EXCEPTION
+        assert [(name, lines) for name, lines in _functions(path) if lines > LONGEST_FUNCTION] == []
     assert not text.strip() or ast.get_docstring(ast.parse(text)), "the module has no docstring"
 
 
