@@ -108,8 +108,8 @@ class RunningJob:
         if self._intent is not None:
             return
         self._intent = StopIntent(reason=reason, kind=kind)
-        self._log.info("job stopping", reason=reason)
         self._ask_to_stop(GRACE_SECONDS, None, self._natural_end_seconds)
+        self._log.info("job stopping", reason=reason)
 
     def stop_within(self, reason: str, seconds: float) -> None:
         """End it, everything together in `seconds`: the drain deadline or a second signal."""

@@ -63,7 +63,7 @@ async def test_first_signal_lets_jobs_end_by_themselves(
     jobs = [await started(fake_server, f"r{n}") for n in range(3)]
     host.signal(signal.SIGTERM, group=True)
     await host.wait_event("draining")
-    assert await host.http("/readyz") == (503, "draining\n")
+    assert await host.http("/readyz") == (503, "not ready: draining\n")
     await fake_server.wait_report("a", lambda report: not report.available)
     (tmp_path / "leave-r1").touch()
     await fake_server.wait_status(jobs[1], JobStatus.SUCCESS)
