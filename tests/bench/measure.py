@@ -41,7 +41,7 @@ async def measure_start(subject: Subject, folder: Path) -> Samples:
     """Start until registered, then what it costs to stand idle."""
     async with fake_server() as server:
         with Running(subject, folder, server.environment, idle=IDLE, hold=1, join=False) as running:
-            await server.wait_registered(AGENT, timeout=START_SECONDS)
+            await wait_registered(server, running)
             started = server.workers[-1].registered_at - running.started_at
             await wait_idle(running, IDLE)
             await asyncio.sleep(SETTLE_SECONDS)  # until what start-up left to do is done
@@ -56,29 +56,35 @@ async def measure_start(subject: Subject, folder: Path) -> Samples:
 
 
 async def measure_warm(subject: Subject, folder: Path) -> Samples:
-    """Assignment until entrypoint, one after the other, each time with a full set of idle processes."""
+    """One job after the other, each time with a full set of idle processes."""
     async with fake_server() as server:
         with Running(subject, folder, server.environment, idle=IDLE, hold=1, join=False) as running:
-            await server.wait_registered(AGENT, timeout=START_SECONDS)
+            await wait_registered(server, running)
             results = []
             for number in range(WARM_JOBS):
                 await wait_idle(running, IDLE + number)
                 results.append(await offer(server, number))
                 await wait_entries(running, number + 1)
-            return {"warm": latencies(running, results)}
+            return {
+                "warm": latencies(running, {r.room: r.assigned_at for r in results}),
+                "warm_offer": latencies(running, {r.room: r.offered_at for r in results}),
+            }
 
 
 async def measure_cold(subject: Subject, folder: Path) -> Samples:
-    """The same with no idle process at all; the very first apart."""
+    """The same with no idle process at all, the very first apart.
+
+    From the offer on: one side starts the process before it answers, the other after the assignment.
+    """
     async with fake_server() as server:
         with Running(subject, folder, server.environment, idle=0, hold=1, join=False) as running:
-            await server.wait_registered(AGENT, timeout=START_SECONDS)
+            await wait_registered(server, running)
             await asyncio.sleep(SETTLE_SECONDS)
             results = []
             for number in range(COLD_JOBS):
                 results.append(await offer(server, number))
                 await wait_entries(running, number + 1)
-            first, *rest = latencies(running, results)
+            first, *rest = latencies(running, {r.room: r.offered_at for r in results})
             return {"cold_first": [first], "cold": rest}
 
 
@@ -86,7 +92,7 @@ async def measure_burst(subject: Subject, folder: Path) -> Samples:
     """Sixty offers at once: how many are accepted, how many run, and when the last one entered its entrypoint."""
     async with fake_server() as server:
         with Running(subject, folder, server.environment, idle=IDLE, hold=BURST_SECONDS, join=False) as running:
-            await server.wait_registered(AGENT, timeout=START_SECONDS)
+            await wait_registered(server, running)
             await wait_idle(running, IDLE)
             await asyncio.sleep(SETTLE_SECONDS)
             results = await asyncio.gather(*(offer(server, number) for number in range(BURST)))
@@ -119,6 +125,13 @@ async def measure_rooms(subject: Subject, folder: Path, binary: Path) -> Samples
         return samples | ({"rooms_pss": [statistics.mean(weights)]} if weights else {})
 
 
+async def wait_registered(server: FakeLiveKitServer, running: Running) -> None:
+    """Raises RuntimeError with its log when the subject ends, or does not come in a minute."""
+    await poll(lambda: server.workers or not running.alive, timeout=START_SECONDS)
+    if not server.workers:
+        raise RuntimeError(f"{running.subject.name} did not register:\n{running.log.read_text()[-2000:]}")
+
+
 async def wait_idle(running: Running, count: int) -> None:
     """Until so many processes were prewarmed since the start: with the jobs so far taken off, the idle set is full."""
     what = f"{running.subject.name} has not prewarmed {count} processes; see {running.log}"
@@ -141,11 +154,10 @@ async def dispatch(client: api.LiveKitAPI, number: int) -> None:
     await client.agent_dispatch.create_dispatch(api.CreateAgentDispatchRequest(agent_name=AGENT, room=f"room-{number}"))
 
 
-def latencies(running: Running, results: list[OfferResult]) -> list[float]:
-    """Assignment until entrypoint in milliseconds, in the order of the offers; jobs that never started are missing."""
+def latencies(running: Running, since: Mapping[str, float | None]) -> list[float]:
+    """Milliseconds from a moment of each room's offer to its entrypoint; jobs that never started are missing."""
     entered = {note.what: note.at for note in running.notes("entry")}
-    found = [(entered[r.room], r.assigned_at) for r in results if r.room in entered and r.assigned_at is not None]
-    return [(at - assigned) * 1000 for at, assigned in found]
+    return [(entered[room] - at) * 1000 for room, at in since.items() if room in entered and at is not None]
 
 
 def merge(runs: list[Samples]) -> Samples:
