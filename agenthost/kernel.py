@@ -23,8 +23,9 @@ it was detached, unless it was exec'd with an environment made from nothing.
 """
 
 PROCESS_NUMBER = "AGENTHOST_PROCESS"
-"""Environment variable of a job or hook process, inherited by the programs it starts: the number of its fork request."""
+"""Environment variable of a job or hook process and of the programs it starts: the number of its fork request."""
 
+_IOLBF = 1
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")
@@ -69,9 +70,25 @@ def limit_open_files(soft: int) -> None:
 
 
 def prefer_for_oom_kill(adjustment: int = 500) -> None:
-    """Make the kernel's out-of-memory killer choose this process before those without an adjustment."""
+    """Make the kernel's out-of-memory killer choose this process before its parent: `adjustment` more than it has.
+
+    More, not exactly: an orchestrator gives whole containers an adjustment, and only root may go below it.
+    """
     if LINUX:
-        (_PROC / "self/oom_score_adj").write_text(str(adjustment))
+        file = _PROC / "self/oom_score_adj"
+        file.write_text(str(min(1000, int(file.read_text()) + adjustment)))
+
+
+def line_buffer_native_output() -> None:
+    """Have what native code prints by C's stdio leave at each newline, also into a pipe; forks inherit it."""
+    libc = ctypes.CDLL(None)
+    stream = ctypes.c_void_p.in_dll(libc, "stdout" if LINUX else "__stdoutp")
+    libc.setvbuf(stream, None, _IOLBF, 0)
+
+
+def flush_native_output() -> None:
+    """Write what C's stdio holds: a fork would write it twice, `_exit` not at all."""
+    ctypes.CDLL(None).fflush(None)
 
 
 def thread_count() -> int | None:
@@ -123,6 +140,25 @@ def children() -> list[int]:
 
         return [child.pid for child in psutil.Process().children()]
     return [int(pid) for text in lists for pid in text.split()]
+
+
+def descendants(pid: int) -> list[int]:
+    """Pids of all processes below `pid` that can be seen from there: orphans have left the tree. Linux only."""
+    found = []
+    pending = [pid]
+    while pending:
+        below = _children_of(pending.pop())
+        found += below
+        pending += below
+    return found
+
+
+def _children_of(pid: int) -> list[int]:
+    try:
+        lists = [Path(task.path, "children").read_text() for task in os.scandir(_PROC / str(pid) / "task")]
+    except OSError:
+        return []  # it is gone, or the kernel has no such file
+    return [int(child) for text in lists for child in text.split()]
 
 
 def session_of(pid: int) -> int | None:

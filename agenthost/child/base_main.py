@@ -16,7 +16,7 @@ import time
 
 from agenthost import kernel
 from agenthost.child.fork_server import ForkServer
-from agenthost.child.process_setup import Descriptors, reset_signals
+from agenthost.child.process_setup import Descriptors, print_at_once, reset_signals
 from agenthost.child.rehearsal import warm_up
 from agenthost.child.template_main import run_template
 from agenthost.child.thread_watch import ThreadWatch
@@ -32,21 +32,21 @@ def main() -> int:
     kernel.die_with_parent()
     kernel.limit_open_files(arguments.open_files)
     reset_signals()
+    print_at_once()
+    kernel.line_buffer_native_output()
     control = socket.socket(fileno=CONTROL_FD)
     control.set_inheritable(False)
     began = time.monotonic()
     watch = ThreadWatch()
     try:
+        for module in _OURS:
+            importlib.import_module(module)
+        warm_up()
+        spec = _receive_spec(control)
+        if spec is None:
+            return 0
         with watch:
-            for module in _OURS:
-                importlib.import_module(module)
-            warm_up()
-            spec = _receive_spec(control)
-            if spec is None:
-                return 0
-            sys.path[:0] = spec.path
-            for module in spec.preload:
-                importlib.import_module(module)
+            _preload(spec)
     except BaseException as error:
         control.send(encode(describe_failure("preload", error)))
         return 1
@@ -84,6 +84,14 @@ def _receive_spec(control: socket.socket) -> BaseSpec | None:
     spec = decode(packet)
     assert isinstance(spec, BaseSpec)
     return spec
+
+
+def _preload(spec: BaseSpec) -> None:
+    sys.path[:0] = spec.path
+    # A second edit within a second that keeps the size would load the bytecode of the first.
+    sys.dont_write_bytecode = True
+    for module in spec.preload:
+        importlib.import_module(module)
 
 
 def _obstacle(watch: ThreadWatch) -> str:

@@ -44,7 +44,8 @@ class ForkServer:
     def serve(self) -> int:
         """Until the host closes the socket or dies; returns the exit code of the template."""
         while True:
-            packet, received, _, _ = socket.recv_fds(self._control, PACKET_BYTES, 4)
+            # Close-on-exec: a program that user code starts must not hold the pipes and the channel open.
+            packet, received, _, _ = socket.recv_fds(self._control, PACKET_BYTES, 4, socket.MSG_CMSG_CLOEXEC)
             if not packet:
                 return self._end()
             request = decode(packet)

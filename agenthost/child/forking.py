@@ -5,9 +5,11 @@ time without a job noticing, and it never has a zombie to reap but the intermedi
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
+from agenthost import kernel
 from agenthost.child.process_setup import wait_for_host
 
 
@@ -17,6 +19,8 @@ def fork_detached(run: Callable[[], int], host_pid: int) -> None:
     Raises OSError (EAGAIN, ENOMEM) when the kernel refuses one of the two forks.
     """
     flush_output()  # what is buffered now would be written again by the child
+    # User code that ignores SIGCHLD has the kernel reap our child, whose exit code is needed here.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     intermediate = os.fork()
     if intermediate:
         _, status = os.waitpid(intermediate, 0)
@@ -50,8 +54,11 @@ def exit_with(run: Callable[[], int]) -> None:
 
 
 def flush_output() -> None:
-    for stream in (sys.stdout, sys.stderr):
+    """Write what Python and C's stdio hold; what user code put in place of sys.stdout holds text, too."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except (OSError, ValueError):
             pass  # the reader of the pipe is gone, or user code closed the stream: nothing can be told there
+    kernel.flush_native_output()

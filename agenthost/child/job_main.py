@@ -81,7 +81,7 @@ def _wait_for_job(channel: BlockingChannel) -> StartJob | None:
     while True:
         try:
             message = channel.receive()
-        except (EOFError, ConnectionResetError):
+        except EOFError:
             return None
         match message:
             case StartJob():

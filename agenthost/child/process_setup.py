@@ -5,6 +5,7 @@ was forked may show: its descriptors, handlers, wake-up fd, random numbers and b
 """
 
 import faulthandler
+import io
 import os
 import random
 import signal
@@ -57,9 +58,16 @@ def take_over(descriptors: Descriptors) -> None:
     os.dup2(descriptors.stderr, 2)
     os.close(descriptors.stdout)
     os.close(descriptors.stderr)
-    # A pipe would make stdout block-buffered: a print must reach the log when it happens.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    print_at_once()
+
+
+def print_at_once() -> None:
+    """A pipe makes Python's streams block-buffered; a print must reach the log when it happens.
+
+    User code may have put streams of its own in their place, with or without such a setting.
+    """
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if isinstance(stream, io.TextIOWrapper) and not stream.closed:
             stream.reconfigure(line_buffering=True)
 
 

@@ -7,16 +7,15 @@ there on it is an agent template and a job process in one.
 
 import os
 import socket
-import sys
 import time
+from typing import Any
 
 from agenthost import kernel
 from agenthost.child.agent_code import load_code
 from agenthost.child.forking import exit_with
-from agenthost.child.hook_main import run_hook_process
-from agenthost.child.job_main import run_job_process
-from agenthost.child.process_setup import limit_resources, reset_signals
-from agenthost.child.template_main import enter_environment
+from agenthost.child.job_main import run_shared_prewarm
+from agenthost.child.process_setup import limit_resources, print_at_once, reset_signals
+from agenthost.child.template_main import enter_environment, run_process
 from agenthost.child.user_errors import describe_failure
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import ForkProcess, Hello
@@ -28,30 +27,38 @@ LOG_FD = 4
 def main() -> int:
     kernel.die_with_parent()
     reset_signals()
+    print_at_once()
+    kernel.line_buffer_native_output()
     for descriptor in (CHANNEL_FD, LOG_FD):
         os.set_inheritable(descriptor, False)
     channel = BlockingChannel(socket.socket(fileno=CHANNEL_FD))
-    channel.send(Hello(pid=os.getpid()))
     try:
+        channel.send(Hello(pid=os.getpid()))
         request = channel.receive()
+        assert isinstance(request, ForkProcess)
+        return _run(request, channel)
     except EOFError:
-        return 0
-    assert isinstance(request, ForkProcess)
+        return 0  # the host is gone, or has no use for this process any more
+
+
+def _run(request: ForkProcess, channel: BlockingChannel) -> int:
     assert request.spec is not None
     limit_resources(request)
-    enter_environment(request.spec, LOG_FD)
     began = time.monotonic()
+    userdata: dict[str, Any] = {}
+    phase = "import"
     try:
+        enter_environment(request.spec, LOG_FD)
+        os.environ[kernel.PROCESS_NUMBER] = str(request.number)
         code = load_code(request.spec)
+        if code.prewarm is not None and request.spec.prewarm_shared and request.kind == "job":
+            phase = "prewarm"
+            run_shared_prewarm(code, userdata)
     except BaseException as error:
-        channel.send(describe_failure("import", error))
+        channel.send(describe_failure(phase, error))
         return 1
-    if request.kind == "hook":
-        return run_hook_process(channel, code)
-    return run_job_process(channel, code, {}, init_began=began)
+    return run_process(request.kind, channel, code, userdata, init_began=began)
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     exit_with(main)

@@ -19,6 +19,7 @@ from agenthost.child.job_main import run_job_process, run_shared_prewarm
 from agenthost.child.process_setup import Descriptors
 from agenthost.child.thread_watch import ThreadWatch
 from agenthost.child.user_errors import describe_failure
+from agenthost.errors import EntrypointError
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import ForkProcess, Hello, Message, TemplateReady, TemplateSpec, encode
 from agenthost.logs import pipe_handler
@@ -30,27 +31,33 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
     spec = request.spec
     control = socket.socket(fileno=descriptors.channel)
     control.send(encode(Hello(pid=os.getpid())))
-    enter_environment(spec, descriptors.log)
     began = time.monotonic()
     userdata: dict[str, Any] = {}
     watch = ThreadWatch()
     phase = "import"
     try:
+        enter_environment(spec, descriptors.log)
         with watch:
             code = load_code(spec)
             if code.prewarm is not None and spec.prewarm_shared:
                 phase = "prewarm"
-                run_shared_prewarm(code, userdata)
+                _prewarm_for_all(code, userdata, watch)
     except BaseException as error:
         control.send(encode(describe_failure(phase, error)))
         return 1
     gc.collect()
     gc.freeze()
+
+    def run(fork: ForkProcess, ends: Descriptors) -> int:
+        pipe_handler.install(ends.log, level=spec.log_level, levels=spec.log_levels)
+        os.close(descriptors.log)  # the template's: a process holds no end of another one's pipes
+        return run_forked(fork, ends, code, userdata)
+
     server = ForkServer(
         control,
         host_pid=host_pid,
         host_id=host_id,
-        run=lambda fork, ends: run_forked(fork, ends, code, userdata),
+        run=run,
         obstacle=lambda: "" if spec.forks_with_threads else "; ".join(watch.culprits()),
     )
     server.send(_report(watch, began))
@@ -72,11 +79,36 @@ def enter_environment(spec: TemplateSpec, log: int) -> None:
 def run_forked(request: ForkProcess, descriptors: Descriptors, code: AgentCode, userdata: dict[str, Any]) -> int:
     """What a process forked from an agent template does, whichever kind it is."""
     channel = BlockingChannel(socket.socket(fileno=descriptors.channel))
-    pipe_handler.install(descriptors.log, level=code.spec.log_level, levels=code.spec.log_levels)
-    channel.send(Hello(pid=os.getpid()))
-    if request.kind == "hook":
+    try:
+        channel.send(Hello(pid=os.getpid()))
+        return run_process(request.kind, channel, code, userdata)
+    except EOFError:
+        return 0  # the host has no use for this process any more
+
+
+def run_process(
+    kind: str,
+    channel: BlockingChannel,
+    code: AgentCode,
+    userdata: dict[str, Any],
+    *,
+    init_began: float | None = None,
+) -> int:
+    """A job or hook process from where its code is loaded; returns its exit code. EOFError: the host is gone."""
+    if kind == "hook":
         return run_hook_process(channel, code)
-    return run_job_process(channel, code, userdata)
+    return run_job_process(channel, code, userdata, init_began=init_began)
+
+
+def _prewarm_for_all(code: AgentCode, userdata: dict[str, Any], watch: ThreadWatch) -> None:
+    before = watch.culprits()
+    run_shared_prewarm(code, userdata)
+    left = [culprit for culprit in watch.culprits() if culprit not in before]
+    if left and not code.spec.forks_with_threads:
+        raise EntrypointError(
+            f"`{code.spec.prewarm}` is a shared prewarm, which may not leave a thread behind, since the processes of "
+            f"all jobs are forked after it. Found {'; '.join(left)}. End the thread, or take `shared` away"
+        )
 
 
 def _report(watch: ThreadWatch, began: float) -> Message:

@@ -21,53 +21,73 @@ class ThreadWatch:
         self._python: dict[int, str] = {}
         self._native: list[str] = []
         self._ffi = ""
-        self._import: Callable[..., Any] = builtins.__import__
-        self._start: Callable[[threading.Thread], None] = threading.Thread.start
+        self._restore: list[tuple[object, str, Any]] = []
 
     def __enter__(self) -> "ThreadWatch":
-        watch = self
-
-        def watched_import(name: str, *args: Any, **kwargs: Any) -> Any:
-            before = kernel.thread_count()
-            python_before = threading.active_count()
-            ffi_before = ffi_in_use()
-            module = watch._import(name, *args, **kwargs)
-            frame = sys._getframe(1)
-            if kernel.thread_count() != before and threading.active_count() == python_before and not watch._native:
-                watch._native.append(f"a native thread, started by `import {name}` at {_place(frame)}")
-            if not ffi_before and ffi_in_use() and not watch._ffi:
-                watch._ffi = f"the livekit FFI, used by `import {name}` at {_place(frame)}"
-            return module
-
-        def watched_start(thread: threading.Thread) -> None:
-            watch._start(thread)
-            watch._python[thread.ident or 0] = f"thread {thread.name!r}, started at {_place(sys._getframe(1))}"
-
-        builtins.__import__ = watched_import
-        threading.Thread.start = watched_start  # type: ignore[method-assign,assignment]
+        self._replace(builtins, "__import__", self._watched_import)
+        self._replace(threading.Thread, "start", self._watched_start)
+        if (client := _ffi_client()) is not None:
+            self._replace(client, "__init__", self._watched_ffi)
         return self
 
     def __exit__(self, *_: object) -> None:
-        builtins.__import__ = self._import
-        threading.Thread.start = self._start  # type: ignore[method-assign,assignment]
+        while self._restore:
+            owner, name, original = self._restore.pop()
+            setattr(owner, name, original)
 
     def culprits(self) -> tuple[str, ...]:
         """One text a reason; empty when this process may fork."""
         alive = {thread.ident or 0 for thread in threading.enumerate() if thread is not threading.main_thread()}
         found = [self._python.get(ident, "a thread of unknown origin") for ident in sorted(alive)]
         native = (kernel.thread_count() or 1) - 1 - len(alive)
-        if native > 0:
-            found += self._native or [f"{native} native thread(s) of unknown origin"]
-        if ffi_in_use():
+        if ffi_in_use():  # most of the native threads are its own
             found.append(self._ffi or "the livekit FFI, used while the module was imported")
+            found += self._native
+        elif native > 0:
+            found += self._native or [f"{native} native thread(s) of unknown origin"]
         return tuple(found)
+
+    def _replace(self, owner: object, name: str, watched: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        original = getattr(owner, name)
+        self._restore.append((owner, name, original))
+        setattr(owner, name, watched(original))
+
+    def _watched_import(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(name: str, *args: Any, **kwargs: Any) -> Any:
+            before = (kernel.thread_count(), threading.active_count(), ffi_in_use(), len(self._native))
+            module = original(name, *args, **kwargs)
+            threads, active, used_ffi, natives = before
+            more = kernel.thread_count() != threads and threading.active_count() == active
+            if more and ffi_in_use() == used_ffi and len(self._native) == natives:
+                place = _place(sys._getframe(1))
+                self._native.append(f"a native thread, started by `import {name}` at {place}")
+            return module
+
+        return watched
+
+    def _watched_start(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(thread: threading.Thread) -> None:
+            original(thread)
+            self._python[thread.ident or 0] = f"thread {thread.name!r}, started at {_place(sys._getframe(1))}"
+
+        return watched
+
+    def _watched_ffi(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(client: object) -> None:
+            self._ffi = self._ffi or f"the livekit FFI, used at {_place(sys._getframe(1))}"
+            original(client)
+
+        return watched
 
 
 def ffi_in_use() -> bool:
     """The FFI client of livekit.rtc exists: it has threads, and refuses to work in a forked child."""
-    module = sys.modules.get("livekit.rtc._ffi_client")
-    client = getattr(module, "FfiClient", None)
-    return getattr(client, "_instance", None) is not None
+    return getattr(_ffi_client(), "_instance", None) is not None
+
+
+def _ffi_client() -> object | None:
+    """The class of the FFI client, where livekit.rtc was imported."""
+    return getattr(sys.modules.get("livekit.rtc._ffi_client"), "FfiClient", None)
 
 
 def _place(frame: FrameType | None) -> str:

@@ -13,6 +13,7 @@ from agenthost.errors import EntrypointError
 from agenthost.ipc.messages import InitFailed
 from agenthost.logs.tracebacks import format_traceback
 
+MAX_TRACEBACK = 50_000  # of its end; a template's message is one packet
 MAX_TEXT = 2000  # characters of an error that go over the wire; the log has the whole
 _NOT_THE_USERS = tuple(
     folder + os.sep
@@ -52,7 +53,7 @@ def describe_failure(phase: str, error: BaseException) -> InitFailed:
         name, message, text = type(cause).__qualname__, str(error), error.traceback_text
     else:
         name, message, text = type(error).__qualname__, error_text(error), traceback_text(error)
-    return InitFailed(phase=phase, error=name, message=message, traceback=text, file=file, line=line)
+    return InitFailed(phase=phase, error=name, message=message, traceback=text[-MAX_TRACEBACK:], file=file, line=line)
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:

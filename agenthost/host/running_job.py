@@ -146,6 +146,8 @@ class RunningJob:
         order = self._start_message()
         for attempt in range(1, LAUNCH_ATTEMPTS + 1):
             try:
+                if attempt > 1:
+                    self.process = await self._reserve()
                 await self._launch_on(self.process, order)
                 return None
             except InitFailure as failure:
@@ -162,7 +164,6 @@ class RunningJob:
                 self._log.warning("process failed", phase="launch", error=str(error), attempt=attempt)
                 if attempt == LAUNCH_ATTEMPTS:
                     return JobOutcome(kind=OutcomeKind.CRASHED, reason="not started", error=str(error))
-                self.process = await self._reserve()
         return None
 
     async def _launch_on(self, process: JobProcess, order: StartJob) -> None:

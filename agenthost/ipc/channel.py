@@ -64,12 +64,19 @@ class BlockingChannel:
         return bool(poll.poll(seconds * 1000))
 
     def send(self, message: Message) -> None:
-        self.socket.sendall(frame(message))
+        """Raises EOFError when the peer is gone."""
+        try:
+            self.socket.sendall(frame(message))
+        except (BrokenPipeError, ConnectionResetError):
+            raise EOFError("the host is gone") from None
 
     def receive(self) -> Message:
         """The next message; raises EOFError when the peer is gone."""
         while not self._pending:
-            data = self.socket.recv(65536)
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                data = b""  # it left without reading all that it was sent
             if not data:
                 raise EOFError("the host is gone")
             self._pending.extend(self._reader.feed(data))

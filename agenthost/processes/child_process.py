@@ -65,7 +65,8 @@ class ChildProcess:
         """One message of the process, in order."""
         match message:
             case Hello():
-                self._hello(message.pid)
+                if self.pid is None:
+                    self.adopt(message.pid)
             case Ready():
                 _resolve(self.ready, message.init_seconds)
             case InitFailed():
@@ -83,6 +84,8 @@ class ChildProcess:
         _reject(self.ready, ProcessFailed(reason))
         if self._channel is not None:
             self._channel.close()
+        else:
+            _resolve(self.ended, None)  # it was refused before it had even a channel
 
     def close_channel(self) -> None:
         """Tell it that there is nothing left to do: a process leaves when its channel is closed."""
@@ -91,17 +94,18 @@ class ChildProcess:
 
     def kill(self) -> None:
         """SIGKILL; `ended` follows."""
-        if self.pid is not None and not self.ended.done():
+        if self.pid is not None and self._finish is None:
             kernel.send_signal(self.pid, signal.SIGKILL)
         elif self._channel is not None:
             self._channel.close()  # not even its Hello is there: the closed channel ends it when it appears
 
     def dump_stacks(self) -> None:
         """Ask faulthandler in the process for the stacks of all threads; they arrive in its stderr."""
-        if self.pid is not None and not self.ended.done():
+        if self.pid is not None and self._finish is None:
             kernel.send_signal(self.pid, signal.SIGUSR1)
 
-    def _hello(self, pid: int) -> None:
+    def adopt(self, pid: int) -> None:
+        """It exists and is our child: by its Hello, or because we started it ourselves."""
         self.pid = pid
         if self._relay is not None:
             self._relay.bind(pid=pid)
@@ -118,8 +122,12 @@ class ChildProcess:
             self.refuse("the template died before it could fork")
             self._exited(None)
 
+    def dying(self) -> None:
+        """It is dead, or about to be: called once, while its last words are still on their way."""
+
     def _exited(self, ended: "asyncio.Future[ExitStatus] | None") -> None:
         if self._finish is None:
+            self.dying()
             status = ended.result() if ended is not None else None
             self._finish = asyncio.get_running_loop().create_task(self._wind_up(status))
 

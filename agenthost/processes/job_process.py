@@ -48,7 +48,10 @@ _NEXT = {
 
 
 class JobProcess(ChildProcess):
-    """`on_message` gets what a running job says; `running` is done when its entrypoint is called."""
+    """`on_message` gets what a running job says; `running` is done when its entrypoint is called.
+
+    `died_idle`: it ended by itself, or was killed from outside, while it waited for a job.
+    """
 
     def __init__(self, *, number: int, agent: str, home: ProcessHome) -> None:
         super().__init__(number=number, agent=agent, home=home)
@@ -58,6 +61,7 @@ class JobProcess(ChildProcess):
         self.last_words: Ended | None = None
         self.init_failure: InitFailed | None = None
         self.killed_because = ""
+        self.died_idle = False
         self.on_message: Callable[[Message], None] = lambda message: None
         self._kill_timer: asyncio.TimerHandle | None = None
         self.running.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -67,6 +71,11 @@ class JobProcess(ChildProcess):
     def is_ready(self) -> bool:
         """Prewarm is done, and it lives."""
         return self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None
+
+    @property
+    def is_ending(self) -> bool:
+        """It was told to end, or is dead already."""
+        return self.state in (JobProcessState.STOPPING, JobProcessState.EXITED)
 
     def move(self, state: JobProcessState) -> None:
         ending = state in (JobProcessState.STOPPING, JobProcessState.EXITED)
@@ -78,7 +87,12 @@ class JobProcess(ChildProcess):
         self.move(JobProcessState.RESERVED)
 
     def launch(self, job: StartJob) -> None:
-        """Give it its job. It may still be in its prewarm: it reads the job when it is ready."""
+        """Give it its job. It may still be in its prewarm: it reads the job when it is ready.
+
+        Raises ProcessFailed when it has died since it was reserved.
+        """
+        if self.is_ending:
+            raise ProcessFailed("the process died before it was given its job")
         self.move(JobProcessState.RUNNING)
         self.bind_output(job_id=job.job_id, room=job.room)
         self.send(job)
@@ -135,6 +149,11 @@ class JobProcess(ChildProcess):
                 self.on_message(message)
             case _:
                 super().received(message)
+
+    def dying(self) -> None:
+        if not self.is_ending:
+            self.died_idle = self.state is JobProcessState.IDLE
+            self.move(JobProcessState.STOPPING)
 
     def init_failed(self, failure: InitFailed) -> None:
         self.init_failure = failure

@@ -2,14 +2,15 @@
 
 Runs on the host's loop. A reservation is a *started* process, idle or not: the server is answered only when it
 exists, and it may still import and prewarm while the assignment travels. A process runs one job and is never used
-again, so nothing a job leaks outlives it. Idle ones are started one after another, and after failures with a growing
-delay, so that a broken prewarm cannot eat the machine; a job that needs a process never waits for that delay.
+again, so nothing a job leaks outlives it. Idle ones are started one after another, and with a growing delay when they
+fail or die young, so that broken code cannot eat the machine; a job that needs a process never waits for that delay.
 """
 
 import asyncio
 from dataclasses import dataclass
 
 from agenthost.errors import ProcessFailed
+from agenthost.processes.cause_of_death import explain_exit
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.job_process import JobProcess, JobProcessState
@@ -17,6 +18,7 @@ from agenthost.processes.starters import Starter
 from agenthost.processes.templates import NUMBERS
 from agenthost.restarts import start_delay
 
+STABLE_SECONDS = 10.0  # an idle process that lived this long was good: its death is no reason to wait
 _DUMP_SECONDS = 0.5  # faulthandler writes in a signal handler; this is for the pipe to be read
 
 
@@ -40,6 +42,7 @@ class Pool:
         self.init_seconds = init_seconds
         self.failures = 0
         self.last_failure = ""
+        self._died_young = 0
         self._agent = agent
         self._starter = starter
         self._home = home
@@ -67,6 +70,7 @@ class Pool:
         """A started process for one job: an idle one if there is, else a new one. Raises ProcessFailed."""
         for process in self._spare():
             process.reserve()
+            self._died_young = 0
             self._changed.set()
             return process
         process = await self._start(reserve=True)
@@ -90,13 +94,13 @@ class Pool:
         self._changed.set()
 
     async def close(self) -> None:
-        """End the idle processes; reserved and running ones are their owners' business."""
+        """End the idle processes and those to be; reserved and running ones are their owners' business."""
         self._closed = True
         self._changed.set()
-        idle = self._spare()
-        for process in idle:
+        unused = [each for each in self._processes if each.state in (JobProcessState.STARTING, JobProcessState.IDLE)]
+        for process in unused:
             process.discard()
-        await asyncio.gather(*(process.ended for process in idle))
+        await asyncio.gather(*(asyncio.shield(process.ended) for process in unused))
 
     def statistics(self) -> PoolStatistics:
         count = dict.fromkeys(JobProcessState, 0)
@@ -112,7 +116,7 @@ class Pool:
         )
 
     async def _add_idle(self) -> None:
-        delay = start_delay(self.failures)
+        delay = start_delay(max(self.failures, self._died_young))
         if delay:
             try:
                 async with asyncio.timeout(delay):
@@ -141,7 +145,7 @@ class Pool:
         process.ended.add_done_callback(lambda _: self._gone(process))
         try:
             await self._starter.start(process, "job")
-        except ProcessFailed as error:
+        except BaseException as error:  # a cancelled offer, too: nobody will come for this process
             self._processes.discard(process)
             process.refuse(str(error))
             raise
@@ -169,6 +173,11 @@ class Pool:
     def _gone(self, process: JobProcess) -> None:
         self._processes.discard(process)
         self._changed.set()
+        if process.died_idle:
+            young = asyncio.get_running_loop().time() - process.born < STABLE_SECONDS
+            self._died_young = self._died_young + 1 if young else 0
+            cause = explain_exit(process.ended.result(), oom_kills_before=None, oom_kills_after=None, killed_because="")
+            self._home.log.warning("idle process died", agent=self._agent, pid=process.pid, cause=cause)
 
     def _log_failure(self, error: ProcessFailed) -> None:
         phase = error.report.phase if isinstance(error, InitFailure) else "start"

@@ -74,7 +74,8 @@ class Reaper:
     def kill_left_behind(self, pid: int, number: int) -> None:
         """SIGKILL to what a dead process (its pid, its fork request) left running: our adopted children by now.
 
-        Found by its session, or, where it detached itself, by the environment its program was started with.
+        Found by its session, or, where it detached itself, by the environment its program was started with. What
+        those have started goes with them; it would otherwise be adopted only when nobody looks any more.
         """
         try:
             os.killpg(pid, signal.SIGKILL)
@@ -84,7 +85,8 @@ class Reaper:
             if child in self._waiting or child in self._spared:
                 continue
             if kernel.session_of(child) == pid or kernel.started_with(child, kernel.PROCESS_NUMBER, str(number)):
-                kernel.send_signal(child, signal.SIGKILL)
+                for each in (child, *kernel.descendants(child)):
+                    kernel.send_signal(each, signal.SIGKILL)
 
     def reap(self) -> None:
         """Reap all that have ended."""

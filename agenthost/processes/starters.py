@@ -63,7 +63,7 @@ class SpawnStarter:
 
     def _exec(self, process: ChildProcess, ends: ProcessEnds) -> None:
         channel, stdout, stderr, log = ends.theirs
-        os.posix_spawn(
+        pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "agenthost.child.spawn_main"],
             {**self.spec.env, kernel.MARKER: self.identity.host_id, kernel.PROCESS_NUMBER: str(process.number)},
@@ -76,3 +76,4 @@ class SpawnStarter:
             ],
             setsid=True,
         )
+        process.adopt(pid)
