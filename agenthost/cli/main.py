@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     if sys.platform == "win32":
         raise EnvironmentRefused("agenthost does not run on Windows; use it inside WSL")
-    parser = _parser()
+    parser = command_line()
     if not argv:
         output.note(parser.format_help().rstrip("\n"))
         return ExitCode.USAGE
@@ -95,7 +95,8 @@ class _MainParser(_CommandParser):
         return "\n\n".join(parts) + "\n"
 
 
-def _parser() -> _MainParser:
+def command_line() -> _MainParser:
+    """The parser of the whole command line, with every command in it."""
     parser = _MainParser(prog="agenthost", usage="agenthost COMMAND [options]")
     parser.add_argument("--version", action="version", version=f"agenthost {__version__}")
     subparsers = parser.add_subparsers(prog="agenthost", metavar="COMMAND", required=True, parser_class=_CommandParser)
