@@ -1,0 +1,238 @@
+"""The whole way from a file to a Config, and what stands in its way."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from agenthost.config import loading
+from agenthost.config.findings import ConfigError, Severity
+from agenthost.config.loading import Options, Stage, find_file, load_entrypoint
+from agenthost.errors import ExitCode, UsageError
+from tests.unit.config.conftest import ENVIRON, Examine, Load
+
+FLAT = "entrypoint: code_of_agent:entrypoint\n"
+GOLDEN = Path(__file__).parents[2] / "golden" / "config"
+
+
+def test_a_valid_file_is_loaded_with_its_warnings(folder: Path) -> None:
+    """Warnings do not stop anything, but somebody should see them."""
+    file = folder / "agenthost.yaml"
+    file.write_text(f"{FLAT}permissions: {{ hidden: true }}\n")
+    loaded = loading.load(file, environ=ENVIRON, command="start")
+    assert loaded.config.file == file
+    assert [finding.code for finding in loaded.warnings] == ["AH214"]
+
+
+def test_all_errors_are_raised_at_once(folder: Path) -> None:
+    """Exit 78 tells a process manager not to try again."""
+    file = folder / "agenthost.yaml"
+    file.write_text("entrypont: a:b\ndrain_timeout: 5\n")
+    with pytest.raises(ConfigError) as error:
+        loading.load(file, environ=ENVIRON, command="start")
+    assert error.value.exit_code is ExitCode.CONFIG
+    assert [finding.code for finding in error.value.findings] == ["AH101", "AH120"]
+    assert str(error.value).startswith(f"{file}:1:1 AH101")
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "binary"])
+def test_a_file_that_cannot_be_read_is_a_finding(folder: Path, kind: str) -> None:
+    """With the reason, and no traceback."""
+    file = folder / "agenthost.yaml"
+    if kind == "folder":
+        file.mkdir()
+    if kind == "binary":
+        file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError) as error:
+        loading.load(file, environ=ENVIRON, command="start")
+    assert [finding.code for finding in error.value.findings] == ["AH002" if kind == "binary" else "AH001"]
+
+
+def test_the_file_is_named_or_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argument, AGENTHOST_CONFIG, agenthost.yaml, agenthost.yml: in this order."""
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError, match="AH001"):
+        find_file(None, {})
+    (folder / "agenthost.yml").touch()
+    assert find_file(None, {}) == Path("agenthost.yml")
+    (folder / "agenthost.yaml").touch()
+    assert find_file(None, {}) == Path("agenthost.yaml")
+    assert find_file(None, {"AGENTHOST_CONFIG": "b.yaml"}) == Path("b.yaml")
+    assert find_file("a.yaml", {"AGENTHOST_CONFIG": "b.yaml"}) == Path("a.yaml")
+
+
+def test_an_entrypoint_needs_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`agenthost dev module:attribute`."""
+    monkeypatch.chdir(folder)
+    loaded = load_entrypoint("code_of_agent:entrypoint", Options(environ=ENVIRON, command="dev"))
+    assert loaded.config.agents[0].entrypoint == "code_of_agent:entrypoint"
+    assert loaded.config.folder == folder
+
+
+def test_option_beats_profile_beats_file_beats_default(load: Load) -> None:
+    """One key at each level of precedence."""
+    text = f"{FLAT}log_level: WARNING\nprofiles: {{ p: {{ log_level: ERROR }} }}\n"
+    assert load(FLAT).log.level == "INFO"
+    assert load(text).log.level == "WARNING"
+    assert load(text, profile="p").log.level == "ERROR"
+    assert load(text, profile="p", overrides=["log_level=CRITICAL"]).log.level == "CRITICAL"
+    assert load(text, profile="p", overrides=["log_level=CRITICAL"], log_level="TRACE").log.level == "TRACE"
+
+
+def test_an_agents_own_key_beats_the_profiles_top_level_one(load: Load) -> None:
+    """A profile is merged at its path, before the defaults of agents."""
+    text = (
+        "profiles: { dev: { num_idle_processes: 5 } }\nagents:\n  a: code_of_agent:entrypoint\n"
+        "  b: { entrypoint: 'code_of_agent:entrypoint', num_idle_processes: 2 }\n"
+    )
+    assert [agent.num_idle_processes for agent in load(text, command="dev").agents] == [5, 2]
+
+
+def test_variables_of_the_process_beat_those_of_the_env_file(folder: Path, load: Load) -> None:
+    """Both reach the jobs; the env file's values are not expanded."""
+    (folder / "test.env").write_text("A=file\nB=file\nC=${A}\n")
+    text = FLAT + "env_file: test.env\nsettings: { a: '${A}', b: '${B}', c: '${C}' }\n"
+    config = load(text, environ={"A": "process"})
+    assert dict(config.agents[0].settings) == {"a": "process", "b": "file", "c": "${A}"}
+    assert (config.environment["A"], config.environment["B"]) == ("process", "file")
+    assert folder / "test.env" in config.watched_files
+
+
+def test_dev_reads_dotenv_if_it_is_there_and_start_does_not(folder: Path, load: Load) -> None:
+    """A `.env` is for the desk."""
+    assert load(FLAT, command="dev").livekit.url == ENVIRON["LIVEKIT_URL"]
+    (folder / ".env").write_text("MARK=1\n")
+    assert load(FLAT, command="dev").environment["MARK"] == "1"
+    assert "MARK" not in load(FLAT).environment
+
+
+def test_interpolated_values_take_the_type_of_their_field(load: Load) -> None:
+    """Numbers and booleans as such, everything free as text."""
+    text = FLAT + (
+        "num_idle_processes: ${N}\nregister: ${FLAG}\nload: { cpu: '${CPU}' }\nlimits: { init: '${INIT}' }\n"
+        "agent_name: ${N}\nsettings: { n: '${N}' }\n"
+    )
+    config = load(text, environ={"N": "3", "FLAG": "false", "CPU": "0.5", "INIT": "5s"})
+    agent = config.agents[0]
+    assert (agent.num_idle_processes, agent.register, config.load.cpu, agent.limits.init) == (3, False, 0.5, 5)
+    assert (agent.agent_name, agent.settings["n"]) == ("3", "3")
+
+
+def test_a_value_with_yaml_in_it_stays_one_text(load: Load) -> None:
+    """Interpolation happens after parsing, so nothing can be injected."""
+    evil = "> a: b \"'\n- x\n${HOME}"
+    assert load(FLAT + "agent_name: ${EVIL}\n", environ={"EVIL": evil}).agents[0].agent_name == evil
+
+
+def test_the_files_of_references_are_watched(folder: Path, load: Load) -> None:
+    """A changed prompt is a changed configuration."""
+    (folder / "prompt.md").write_text("Be kind.\n")
+    config = load(FLAT + "settings: { prompt: '${file:prompt.md}' }\n")
+    assert config.agents[0].settings["prompt"] == "Be kind."
+    assert config.watched_files == (folder / "agenthost.yaml", folder / "prompt.md")
+
+
+@pytest.mark.parametrize(
+    ("command", "severity"), [("start", Severity.ERROR), ("validate", Severity.WARNING), ("dev", None)]
+)
+def test_only_start_insists_on_a_server(folder: Path, command: str, severity: Severity | None) -> None:
+    """`dev` starts one of its own, `validate` cannot know which of the two comes next."""
+    examination = loading.examine_text(FLAT, folder / "f.yaml", Options(environ={}, command=command))
+    found = {finding.severity for finding in examination.findings}
+    assert found == ({severity} if severity else set())
+
+
+def test_variables_in_unused_profiles_need_not_be_set(examine: Examine) -> None:
+    """But their keys are checked."""
+    assert examine(FLAT + "profiles: { prod: { agent_name: '${NAME}', num_idle_processes: '${N}' } }\n").findings == ()
+    assert [f.code for f in examine(FLAT + "profiles: { prod: { agent_nam: x } }\n").findings] == ["AH101"]
+
+
+def test_no_secrets_reads_a_file_whose_variables_are_elsewhere(folder: Path) -> None:
+    """What is unknown is not judged, what is known is."""
+    text = (
+        FLAT
+        + "type: ${T}\nlimits: { init: '${I}', connect: '${C}' }\nenv: { A: '${A:?x}' }\nload: { max_jobs: '${M}' }\n"
+    )
+    options = Options(environ={}, command="start", secrets=False)
+    assert loading.examine_text(text, folder / "f.yaml", options).findings == ()
+    broken = loading.examine_text(f"{text}log_level: loud\n", folder / "f.yaml", options)
+    assert [finding.code for finding in broken.findings] == ["AH111"]
+
+
+def test_a_malformed_override_is_a_usage_error(examine: Examine) -> None:
+    """Not a finding: the file has nothing to do with it."""
+    with pytest.raises(UsageError):
+        examine(FLAT, overrides=["nonsense"])
+
+
+def test_stages_stop_at_the_first_that_fails(examine: Examine) -> None:
+    """Errors that follow from earlier ones would only hide those."""
+    assert examine("a: [").stages == {Stage.SYNTAX: False}
+    assert examine("entrypont: a:b\n").stages == {Stage.SYNTAX: True, Stage.SCHEMA: False}
+    assert examine("agent_name: a\n").stages[Stage.MEANING] is False
+    assert examine("entrypoint: nowhere:x\n").stages[Stage.IMPORTS] is False
+    assert all(examine(FLAT).stages.values())
+
+
+def test_windows_line_endings_change_no_position(examine: Examine) -> None:
+    """Nor does a carriage return become part of a value."""
+    (finding,) = examine("entrypoint: code_of_agent:entrypoint\r\ndrain_timeout: 5\r\n").findings
+    assert (finding.line, finding.column, finding.end_column) == (2, 16, 17)
+
+
+def test_a_file_of_200_agents_is_checked_in_well_under_a_second(examine: Examine) -> None:
+    """Reload latency depends on it."""
+    agent = (
+        "  agent-%d:\n    entrypoint: code_of_agent:entrypoint\n    limits: { memory: 1GiB, init: 20s }\n"
+        "    permissions: { can_publish: true }\n    requests:\n      rules:\n"
+        '        - { name: vip, when: { room.name: ["vip-*", "/^gold-[0-9]+$/"] }, action: accept }\n'
+        '        - { name: rec, when: { job.metadata.tier: "rec" }, action: terminate }\n'
+    )
+    text = "agents:\n" + "".join(agent % number for number in range(200))
+    started = time.monotonic()
+    assert examine(text).findings == ()
+    assert time.monotonic() - started < 3  # 0.5 s on an idle machine; the bound allows for a busy one
+
+
+def test_random_mutations_never_raise_or_hang(examine: Examine) -> None:
+    """Whatever is typed, cut or pasted: findings, or a Config. Seeded, so that a failure can be repeated."""
+    texts = [file.read_text().split("\n========\n")[0] for file in sorted(GOLDEN.glob("valid_*.yaml"))]
+    source = random.Random(20260302)
+    for round_number in range(250):
+        text = mutate(source.choice(texts), source)
+        started = time.monotonic()
+        examination = examine(text, command=source.choice(["dev", "start", "validate"]))
+        assert (examination.config is not None) or examination.findings, (round_number, text)
+        assert time.monotonic() - started < 2, (round_number, text)
+
+
+def mutate(text: str, source: random.Random) -> str:
+    pieces = [
+        *"{}[]:*&!|>%@`\"'#-?,~\t\n ",
+        "${",
+        "}",
+        "null",
+        "true",
+        "- ",
+        ": ",
+        "<<: ",
+        "0x",
+        "\x00",
+        "é",
+        "[[",
+        "x: y\n",
+    ]
+    for _ in range(source.randint(1, 6)):
+        start = source.randrange(len(text) + 1)
+        end = min(len(text), start + source.choice([0, 0, 1, 1, 3, 20]))
+        match source.randrange(3):
+            case 0:
+                text = text[:start] + source.choice(pieces) + text[end:]
+            case 1:
+                text = text[:start] + text[end:]
+            case _:
+                other = source.randrange(len(text) + 1)
+                text = text[:start] + text[other : other + source.choice([5, 40])] + text[start:]
+    return text
