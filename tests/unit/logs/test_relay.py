@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from agenthost.logs import relay
 from agenthost.logs.lines import LogLine, encode_line
 from agenthost.logs.queue import LineHandler, LineQueue
 from agenthost.logs.relay import OutputRelay
@@ -238,3 +239,19 @@ async def test_process_that_says_too_much_loses_its_oldest_lines_and_is_told_how
     assert lines.pop().fields == {"agent": "noisy", "pid": 7, "count": queue.dropped}
     assert [int(line.message[:4]) for line in lines] == list(range(queue.dropped, 3000))
     assert queue.dropped > 1500
+
+
+async def test_log_that_is_stuck_does_not_hold_up_the_end_of_a_job(
+    own_logging: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody reads the log: the last lines of a job that has ended wait a bounded time, and then push out others."""
+    monkeypatch.setattr(relay, "_PATIENCE_SECONDS", 0.05)
+    queue = LineQueue(max_lines=10)
+    own_logging.handlers[:] = [LineHandler(queue)]
+    own_logging.setLevel(logging.INFO)
+    pipes = open_pipes()
+    for number in range(20):
+        os.write(pipes.stdout, b"%d\n" % number)
+    await asyncio.wait_for(pipes.finish(), 5)
+    queue.close()
+    assert [line.message for line in queue.take() or [] if isinstance(line, LogLine)][-1] == "19"

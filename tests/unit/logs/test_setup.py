@@ -18,7 +18,7 @@ from agenthost.config.model import LogConfig
 from agenthost.jobs import JobType
 from agenthost.logs.banner import Banner, BannerAgent
 from agenthost.logs.events import get_logger
-from agenthost.logs.setup import Command, LogSystem, start_logging
+from agenthost.logs.setup import Command, start_logging
 
 pytestmark = pytest.mark.usefixtures("own_logging")
 
@@ -217,11 +217,13 @@ def test_stop_gives_the_root_logger_back(pipe: Pipe, own_logging: logging.Logger
     own_logging.addHandler(logging.NullHandler())
     before = own_logging.handlers[:]
     own_logging.setLevel(logging.CRITICAL)
-    system: LogSystem = start_logging(config(), command="start", stream=pipe.stream)
+    given = LogConfig(level="INFO", levels={"test.setup": "TRACE"}, format="json", rename={})
+    system = start_logging(given, command="start", stream=pipe.stream)
     assert len(own_logging.handlers) == 1
     system.stop()
     assert own_logging.handlers == before
     assert own_logging.level == logging.CRITICAL
+    assert logging.getLogger("test.setup").level == logging.NOTSET
 
 
 def test_half_a_line_is_ended_before_the_next_one(tmp_path: Path) -> None:
