@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from agenthost.config.model import LogConfig
+from agenthost.jobs import JobStatus
 from agenthost.logs.relay import OutputRelay
 from agenthost.logs.setup import LogSystem, start_logging
+from agenthost.testing.livekit_server import FakeLiveKitServer
+from tests.support.host import write_agent
+from tests.support.protocols import RunHost
 
 LINES = 1_000_000
 FLOODS = {
@@ -75,3 +79,46 @@ async def test_job_printing_100_mb_stalls_neither_the_loop_nor_another_job(tmp_p
     assert shown + lost == LINES
     assert [record["message"] for record in said if record["agent"] == "quiet"] == [f"still {n}" for n in range(20)]
     assert worst < 0.25, "the loop stood still"
+
+
+CODE = """
+import os
+import sys
+
+from agenthost import JobContext
+
+
+async def entrypoint(ctx: JobContext) -> None:
+    if ctx.job.metadata == "flood":
+        for _ in range(500):
+            sys.stdout.write("x" * 99 + "\\n")
+            os.write(1, (b"x" * 99 + b"\\n") * 1000)
+            os.write(2, (b"y" * 99 + b"\\n") * 1000)
+    print("done")
+"""
+
+YAML = """
+version: 1
+agent_name: talker
+entrypoint: my_agent:entrypoint
+http: { listen: none }
+"""
+
+
+async def test_host_answers_offers_while_a_job_prints_100_mb(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """Jobs that come during the flood are accepted, run and end as if it were quiet."""
+    host = await run_host(write_agent(tmp_path, CODE, YAML), server=fake_server)
+    await fake_server.wait_registered("talker")
+    flood = await fake_server.offer(room="flood", agent_name="talker", metadata="flood")
+    delays, quiet = [], []
+    while not any(update.status is JobStatus.SUCCESS for update in fake_server.statuses(flood.job_id)):
+        offer = await fake_server.offer(room=f"quiet-{len(quiet)}", agent_name="talker")
+        assert offer.assigned
+        delays.append(offer.answer.answered_at - offer.answer.offered_at)
+        quiet.append(offer.job_id)
+        await fake_server.wait_status(offer.job_id, JobStatus.SUCCESS)
+    for job_id in (flood.job_id, *quiet):
+        await host.wait_event("done", job_id=job_id)
+    assert max(delays) < 0.5
