@@ -125,3 +125,9 @@ def test_every_page_of_docs_is_in_the_readme() -> None:
     """Nor a page."""
     readme = (ROOT / "README.md").read_text()
     assert [page.name for page in (ROOT / "docs").glob("*.md") if f"docs/{page.name}" not in readme] == []
+
+
+def test_every_exit_code_is_documented() -> None:
+    """Process managers are configured by this table."""
+    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "behaviour.md").read_text(), re.MULTILINE)
+    assert [int(row) for row in rows] == sorted(ExitCode)
