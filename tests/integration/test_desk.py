@@ -63,7 +63,8 @@ limits: { shutdown: 1s }
 
 async def start(run_host: RunHost, folder: Path, server: FakeLiveKitServer, yaml: str = "") -> HostProcess:
     """A registered host of agent `a`, with the given lines in its file besides the usual ones."""
-    host = await run_host(write_agent(folder, CODE, f"{YAML}{yaml}\n"), server=server)
+    load = "" if "load:" in yaml else "load: { max_jobs: 50 }\n"  # a busy machine is no reason to refuse here
+    host = await run_host(write_agent(folder, CODE, f"{YAML}{load}{yaml}\n"), server=server)
     await host.wait_event("registered")
     return host
 
@@ -98,6 +99,7 @@ async def test_termination_ends_the_job_as_a_success_with_its_callbacks(
     """The server ended it: its callbacks run, then exactly one JS_SUCCESS."""
     host = await start(run_host, tmp_path, fake_server)
     job_id = await started(fake_server, "r")
+    await poll((tmp_path / job_id).exists, timeout=5)
     assert await fake_server.terminate(job_id)
     await host.wait_event("job stopping", job_id=job_id, reason="terminated by the server")
     (tmp_path / "leave").touch()
