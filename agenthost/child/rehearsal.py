@@ -8,13 +8,15 @@ copies what it will need in advance.
 
 import asyncio
 import socket
+from collections.abc import Coroutine
+from typing import Any
 
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.job_run import JobRun
 from agenthost.context.job_context import JobContext
 from agenthost.context.job_process import JobProcess
 from agenthost.ipc.channel import BlockingChannel, frame
-from agenthost.ipc.messages import StartJob, StopJob, TemplateSpec
+from agenthost.ipc.messages import StartJob, TemplateSpec, decode, encode
 
 WARM_UP_RUNS = 20  # CPython 3.11 has specialised a function after 8 calls and its instructions after some more
 
@@ -44,8 +46,7 @@ _START = StartJob(
     session_end_seconds=1.0,
     shutdown_seconds=1.0,
 )
-_WHOLE = frame(_START)
-_STOPPED = frame(_START) + frame(StopJob(reason="rehearsal", grace_seconds=0.0, budget_seconds=0.0))
+_ENCODED = encode(_START)
 
 
 def warm_up() -> None:
@@ -54,28 +55,36 @@ def warm_up() -> None:
     Leaves no thread, no loop and no descriptor behind.
     """
     for _ in range(WARM_UP_RUNS):
-        _run(_WHOLE)
+        host_end, job_end = socket.socketpair()
+        with host_end, job_end:
+            host_end.sendall(frame(_START))
+            channel = BlockingChannel(job_end)
+            start = channel.receive()
+            assert isinstance(start, StartJob)
+            _on_a_loop(_run(start, channel))
 
 
 def rehearse() -> None:
-    """Run a job that is stopped before its entrypoint is called, so that nothing of it can reach the log."""
-    _run(_STOPPED)
+    """Do what comes first when a job starts, as far as it is worth its memory: read the message, make loop and job.
+
+    Taking over the channel and ending would save a third of a millisecond more and cost another 0.5 MB.
+    """
+    start = decode(_ENCODED)
+    assert isinstance(start, StartJob)
+    _on_a_loop(_make(start))
 
 
-def _run(script: bytes) -> None:
-    """One job on a loop and a socket of its own; `script` is all that its host says."""
-    host_end, job_end = socket.socketpair()
-    with host_end, job_end:
-        host_end.sendall(script)
-        channel = BlockingChannel(job_end)
-        start = channel.receive()
-        assert isinstance(start, StartJob)
-        loop = asyncio.new_event_loop()
-        try:
-            loop.run_until_complete(_job(start, channel))
-        finally:
-            loop.close()
+def _on_a_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
 
 
-async def _job(start: StartJob, channel: BlockingChannel) -> None:
+async def _run(start: StartJob, channel: BlockingChannel) -> None:
     await JobRun(start, _CODE, JobProcess()).run(channel)
+
+
+async def _make(start: StartJob) -> None:
+    JobRun(start, _CODE, JobProcess())

@@ -15,36 +15,36 @@ class JobRoom(rtc.Room):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._name = name
-        self._joined = False
-        self._settled = asyncio.Event()
-        self._settled.set()
-        self._when_joined: list[Callable[[], None]] = []
+        self._given_name = name
+        self._was_joined = False
+        self._join_settled = asyncio.Event()
+        self._join_settled.set()
+        self._join_callbacks: list[Callable[[], None]] = []
 
     @property
     def name(self) -> str:
-        return super().name or self._name
+        return super().name or self._given_name
 
     @property
     def joined(self) -> bool:
         """Whether the job was in its room at any time, now or before."""
-        return self._joined
+        return self._was_joined
 
     def when_joined(self, callback: Callable[[], None]) -> None:
         """Call `callback` each time the room has been connected, before `connect` returns."""
-        self._when_joined.append(callback)
+        self._join_callbacks.append(callback)
 
     async def wait_settled(self) -> None:
         """Return when no attempt to connect is under way."""
-        await self._settled.wait()
+        await self._join_settled.wait()
 
     async def connect(self, url: str, token: str, options: rtc.RoomOptions | None = None) -> None:
         """Join the room; raises `livekit.rtc.ConnectError` when the server cannot be reached or refuses."""
-        self._settled.clear()
+        self._join_settled.clear()
         try:
             await super().connect(url, token, options or rtc.RoomOptions())
-            self._joined = True
-            for callback in self._when_joined:
+            self._was_joined = True
+            for callback in self._join_callbacks:
                 callback()
         finally:
-            self._settled.set()
+            self._join_settled.set()
