@@ -45,10 +45,14 @@ def _living_line(stream: TextIO) -> Iterator[Report]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[detail]}", style="dim", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
-    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
-        task = progress.add_task("", total=None, detail="")
+    progress = Progress(*columns, console=Console(file=stream), transient=True)
+    task = progress.add_task("", total=None, detail="")
 
-        def report(step: str, detail: str) -> None:
-            progress.update(task, description=step, detail=detail)
+    def report(step: str, detail: str) -> None:
+        progress.start()  # only now: where nothing needs to be built, nothing flickers
+        progress.update(task, description=step, detail=detail)
 
+    try:
         yield report
+    finally:
+        progress.stop()

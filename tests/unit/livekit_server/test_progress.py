@@ -28,3 +28,11 @@ def test_on_a_terminal_the_line_shows_step_and_detail() -> None:
     assert "building livekit-server" in shown
     assert "golang.org/x/net" in shown
     assert shown.endswith(("\x1b[2K", "\x1b[?25h"))
+
+
+def test_where_nothing_is_built_nothing_is_shown() -> None:
+    """`agenthost dev` with a server at hand starts without a flicker."""
+    for stream in (_Terminal(), io.StringIO()):
+        with build_progress(stream):
+            pass
+        assert stream.getvalue() == ""

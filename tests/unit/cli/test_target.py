@@ -1,0 +1,96 @@
+"""Which LiveKit server a command is meant for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agenthost.cli.target import find_connection
+from agenthost.errors import ConnectionLost, UsageError
+from agenthost.livekit_server import session_file
+from agenthost.livekit_server.connection import Connection
+from agenthost.runtime_folder import HeldFile
+
+KEYS = {"LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "secret"}
+LOCAL = Connection(url="ws://127.0.0.1:1", api_key="local", api_secret="local-secret")
+OTHER = Connection(url="ws://127.0.0.1:2", api_key="other", api_secret="other-secret")
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """No server anywhere, and no agenthost.yaml in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return {"XDG_RUNTIME_DIR": str(tmp_path)}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text("entrypoint: app:run\n")
+    (tmp_path / "app.py").write_text("async def run(ctx): ...\n")
+    return path
+
+
+@pytest.fixture
+def running(file: Path, environ: dict[str, str]) -> Iterator[HeldFile]:
+    """`agenthost dev mine.yaml` runs with a local server."""
+    held = session_file.write(file, LOCAL, environ)
+    yield held
+    held.remove()
+
+
+def test_url_of_the_command_line_comes_first(file: Path, running: HeldFile, environ: dict[str, str]) -> None:
+    """What is said now beats what is set or runs."""
+    environ |= KEYS | {"LIVEKIT_URL": "ws://set"}
+    assert find_connection(str(file), "ws://said", environ).url == "ws://said"
+
+
+def test_variable_comes_before_what_runs(file: Path, running: HeldFile, environ: dict[str, str]) -> None:
+    """Whoever sets LIVEKIT_URL means that server."""
+    environ |= KEYS | {"LIVEKIT_URL": "ws://set"}
+    assert find_connection(str(file), None, environ) == Connection(url="ws://set", api_key="key", api_secret="secret")
+
+
+def test_url_without_keys_names_what_is_missing(environ: dict[str, str]) -> None:
+    """Half a setting is a mistake, not a reason to look elsewhere."""
+    with pytest.raises(UsageError, match="set LIVEKIT_API_SECRET"):
+        find_connection(None, "ws://said", environ | {"LIVEKIT_API_KEY": "key"})
+
+
+def test_running_host_of_the_file_is_found(file: Path, running: HeldFile, environ: dict[str, str]) -> None:
+    """Each file has the server of its own host."""
+    other = session_file.write(Path("other.yaml"), OTHER, environ)
+    assert find_connection(str(file), None, environ) == LOCAL
+    assert find_connection("other.yaml", None, environ) == OTHER
+    other.remove()
+
+
+def test_without_a_file_the_last_started_server_is_used(running: HeldFile, environ: dict[str, str]) -> None:
+    """In a folder without agenthost.yaml there is still the server that runs."""
+    assert find_connection(None, None, environ) == LOCAL
+
+
+def test_server_that_the_file_names_is_used(file: Path, environ: dict[str, str]) -> None:
+    """Also when a variable that only the agents need is not set in this shell."""
+    file.write_text(
+        "entrypoint: app:run\n"
+        "livekit: { url: ws://named, api_key: '${KEY}', api_secret: '${SECRET}' }\n"
+        "env: { OPENAI_API_KEY: '${OPENAI_API_KEY:?set it}' }\n"
+    )
+    found = find_connection(str(file), None, environ | {"KEY": "k", "SECRET": "s"})
+    assert found == Connection(url="ws://named", api_key="k", api_secret="s")
+
+
+def test_another_hosts_server_is_not_used_for_a_named_file(
+    running: HeldFile, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """A dispatch must not land on a server that the file has nothing to do with."""
+    (tmp_path / "other.yaml").write_text("entrypoint: app:run\n")
+    with pytest.raises(ConnectionLost, match="start `agenthost dev`"):
+        find_connection("other.yaml", None, environ)
+
+
+def test_no_server_anywhere_says_what_to_do(environ: dict[str, str]) -> None:
+    """Three ways, in one sentence."""
+    with pytest.raises(ConnectionLost, match="start `agenthost dev`, or set LIVEKIT_URL or --url"):
+        find_connection(None, None, environ)
