@@ -57,5 +57,6 @@ class Base:
         base = Template("", process.ends, self._home)
         base.born(process.pid)
         base.tell(self._spec)
-        await wait_ready(base, seconds=PRELOAD_SECONDS, what="importing the modules of `preload` took too long")
+        report = await wait_ready(base, seconds=PRELOAD_SECONDS, what="importing the modules of `preload` took too long")
+        self._home.log.debug("base ready", pid=base.pid, import_seconds=round(report.import_seconds, 3))
         return base
