@@ -191,8 +191,11 @@ async def test_relay_closes_its_descriptors(collected: Collector) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
-async def test_lines_wait_in_front_of_a_congested_log(own_logging: logging.Logger) -> None:
+async def test_lines_wait_in_front_of_a_congested_log(
+    own_logging: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A job that floods the log leaves room for the host's own lines and loses only its own oldest."""
+    monkeypatch.setattr(relay, "_CONGESTION_SECONDS", 0.001)
     queue = LineQueue(max_lines=100)
     own_logging.handlers[:] = [LineHandler(queue)]
     own_logging.setLevel(logging.DEBUG)
@@ -208,7 +211,7 @@ async def test_lines_wait_in_front_of_a_congested_log(own_logging: logging.Logge
         taken += [item.message for item in queue.take() or [] if isinstance(item, LogLine)]
     finishing = asyncio.ensure_future(pipes.finish())
     while not finishing.done():
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.001)
         if queue._items:
             taken += [item.message for item in queue.take() or [] if isinstance(item, LogLine)]
     queue.close()
