@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from agenthost.config.loading import Loaded, Options
     from agenthost.config.model import Config
     from agenthost.host.host import Host
+    from agenthost.livekit_server.run import LocalServer
     from agenthost.logs.banner import Banner
+    from agenthost.logs.events import EventLogger
     from agenthost.logs.setup import LogSystem
     from agenthost.processes.base_exec import BaseProcess
 
@@ -103,6 +105,7 @@ async def _livekit(config: "Config", command: str) -> "AsyncIterator[tuple[Confi
     if config.livekit.url or command != "dev":
         yield config, None
         return
+    import asyncio
     from dataclasses import replace
 
     from agenthost.livekit_server import session_file
@@ -116,11 +119,19 @@ async def _livekit(config: "Config", command: str) -> "AsyncIterator[tuple[Confi
         binary = await ensure_installed(report)
     async with LocalServer(binary, log=lambda line: log.debug("livekit-server", line=line)) as server:
         held = session_file.write(config.file, server.connection, os.environ)
+        watching = asyncio.create_task(_tell_end(server, log))
         livekit = replace(config.livekit, url=server.url, api_key=server.api_key, api_secret=server.api_secret)
         try:
             yield replace(config, livekit=livekit), server.pid
         finally:
+            watching.cancel()
             held.remove()
+
+
+async def _tell_end(server: "LocalServer", log: "EventLogger") -> None:
+    """The host itself would only see a connection that is lost, and try again for ever."""
+    code = await server.wait_exited()
+    log.error("the local LiveKit server ended by itself", exit_code=code, hint="run `agenthost dev` again")
 
 
 def _banner(host: "Host", command: str, *, local_server: bool) -> "Banner":

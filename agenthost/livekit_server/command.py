@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from agenthost.errors import LocalServerError
+from agenthost.livekit_server.guard import guarded
 
 Report = Callable[[str, str], None]
 """Gets the step at hand in a few words, and a line of detail or ""; called on the loop, often."""
@@ -15,21 +16,18 @@ Report = Callable[[str, str], None]
 async def run(command: Sequence[str], environ: Mapping[str, str], report: Report, *, step: str) -> None:
     """Run `command` as `step` and report each line of its output.
 
-    Raises LocalServerError when it fails or cannot start. Cancelled, it kills the command and all that it started.
+    Raises LocalServerError when it fails. Cancelled, it kills the command and all that it started.
     """
     report(step, "")
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=dict(environ),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            limit=1024 * 1024,
-        )
-    except OSError as error:
-        raise LocalServerError(f"{step} failed: {command[0]}: {error.strerror}") from error
+    process = await asyncio.create_subprocess_exec(
+        *guarded(command),
+        env=dict(environ),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        limit=1024 * 1024,
+    )
     last_lines: deque[str] = deque(maxlen=12)
     try:
         assert process.stdout is not None  # a pipe was asked for

@@ -1,4 +1,4 @@
-"""Runs the LiveKit server so that it never outlives agenthost; a program of its own, between the two.
+"""Runs a program so that it never outlives agenthost: the LiveKit server, or its build. A program between the two.
 
     python -m agenthost.livekit_server.guard PARENT_PID COMMAND [ARGUMENT ...]
 
@@ -10,17 +10,30 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from agenthost import kernel
+
+_NOT_STARTED = 127  # what shells answer for a command that cannot be run
+_ORPHANED = 1
+
+
+def guarded(command: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """The command line that runs `command` for as long as this process lives. Start it from the main thread."""
+    return (sys.executable, "-P", "-m", __name__, str(os.getpid()), *(os.fspath(word) for word in command))
 
 
 def main(arguments: list[str]) -> int:
     parent, command = int(arguments[0]), arguments[1:]
-    if not kernel.die_with_parent():
-        return watch_over(parent, command)
-    if os.getppid() == parent:
-        os.execv(command[0], command)
-    return 1  # the parent ended before the promise held
+    try:
+        if not kernel.die_with_parent():
+            return watch_over(parent, command)
+        if os.getppid() == parent:
+            os.execv(command[0], command)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]}: {error.strerror}\n")
+        return _NOT_STARTED
+    return _ORPHANED  # the parent ended before the promise held
 
 
 def watch_over(parent: int, command: list[str]) -> int:

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Self
 
 from agenthost.errors import LocalServerError
 from agenthost.livekit_server.connection import Connection, new_key_pair
+from agenthost.livekit_server.guard import guarded
 from agenthost.runtime_folder import HeldFile, remove_abandoned, runtime_folder
 
 START_SECONDS = 15.0  # it takes 0.1 s; more on a machine that is busy building something
@@ -25,7 +25,8 @@ LEAVE_SECONDS = 1.0  # asked to end, the server first waits for its participants
 FORCE_SECONDS = 3.0  # asked again, it closes their connections
 _ATTEMPTS = 3  # a free port may be taken before the server binds it
 _LONGEST_LINE = 64 * 1024
-_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LANG", "TZ")  # LIVEKIT_*, NODE_IP, UDP_PORT ... would change its settings
+# LIVEKIT_*, NODE_IP, UDP_PORT ... would change its settings; the guard needs PYTHONPATH where agenthost is found by it
+_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "PYTHONPATH")
 
 
 class LocalServer:
@@ -114,8 +115,7 @@ class LocalServer:
         settings = _settings(self._connection, port=port, udp_port=_free_port(socket.SOCK_DGRAM), level=self._log_level)
         self._keys = HeldFile.create(folder / f"livekit-{token_hex(8)}.yaml", settings)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "agenthost.livekit_server.guard", str(os.getpid())),
-            *(str(self._binary), "--config", str(self._keys.path)),
+            *guarded([self._binary, "--config", self._keys.path]),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

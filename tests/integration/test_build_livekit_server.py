@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agenthost.errors import LocalServerError
@@ -121,6 +122,23 @@ async def test_cancelled_build_ends_the_compiler(make_go: MakeGo, environ: dict[
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert [path.name for path in built_binary(environ).parent.iterdir()] == ["build.lock"]
+
+
+async def test_killed_builder_takes_its_compiler_along(
+    make_go: MakeGo, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """SIGKILL runs no clean-up; a compiler must not go on for minutes for nobody."""
+    make_go(then="time.sleep(60)")
+    code = (
+        "import asyncio, os; from agenthost.livekit_server.build import ensure_installed\n"
+        "asyncio.run(ensure_installed(lambda step, detail: None, os.environ))"
+    )
+    builder = await asyncio.create_subprocess_exec(sys.executable, "-c", code, env=environ)
+    await poll(lambda: (tmp_path / "builds").exists() and _builds(tmp_path), timeout=10, what="no build began")
+    ((pid, _, _),) = _builds(tmp_path)
+    builder.kill()
+    await builder.wait()
+    await poll(lambda: not psutil.pid_exists(pid), timeout=5, what="the compiler outlived its builder")
 
 
 async def test_leftovers_of_a_killed_build_are_removed(make_go: MakeGo, environ: dict[str, str]) -> None:

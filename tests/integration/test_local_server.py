@@ -126,6 +126,13 @@ async def test_server_that_ends_at_once_is_explained_by_its_last_words(
     assert list(runtime_folder(environ).iterdir()) == []
 
 
+async def test_binary_that_cannot_be_run_is_explained(environ: dict[str, str], tmp_path: Path) -> None:
+    """It was there when it was looked for, and is broken or gone now."""
+    with pytest.raises(LocalServerError, match=r"exit code 127(.|\n)*No such file"):
+        async with LocalServer(tmp_path / "gone", log=lambda line: None, environ=environ):
+            pass
+
+
 async def test_server_that_never_answers_is_given_up(
     make_server: MakeServer, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
