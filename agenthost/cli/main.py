@@ -16,6 +16,7 @@ from agenthost.cli import (
     config_cmd,
     dispatch_cmd,
     explain,
+    init,
     output,
     run_cmd,
     schema,
@@ -30,7 +31,7 @@ from agenthost.version import __version__
 
 _GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
     ("Run", (run_cmd,)),
-    ("Configuration", (validate, test_cmd, explain, schema, config_cmd)),
+    ("Configuration", (init, validate, test_cmd, explain, schema, config_cmd)),
     ("LiveKit", (dispatch_cmd, server)),
     ("About", (version_cmd,)),
 )
