@@ -41,6 +41,10 @@ def run(args: argparse.Namespace) -> int:
         secrets=not args.no_secrets,
     )
     examination, fixed = _examine(args.file, options, fix=args.fix)
+    if args.imports:
+        examination = _import(examination)
+    if args.connect:
+        examination = _connect(examination)
     _show(examination, args.format, fixed)
     return _exit_code(examination, deny_warnings=args.deny_warnings)
 
@@ -62,6 +66,28 @@ def _examine(named: str | None, options: "Options", *, fix: bool) -> "tuple[Exam
     return examine(file, options), fixed
 
 
+def _import(examination: "Examination") -> "Examination":
+    """What importing the code adds; the user's own tracebacks go to stderr as they are."""
+    from agenthost.cli.import_check import check_by_importing
+    from agenthost.config.loading import Stage, with_findings
+
+    if examination.config is None or examination.resolved is None:
+        return examination
+    imported = check_by_importing(examination.config, examination.resolved, str(examination.file))
+    for traceback in imported.tracebacks:
+        output.note(traceback.rstrip("\n") + "\n")
+    return with_findings(examination, Stage.IMPORTS, imported.findings)
+
+
+def _connect(examination: "Examination") -> "Examination":
+    from agenthost.cli.connect_check import check_server
+    from agenthost.config.loading import Stage, with_findings
+
+    if examination.config is None:
+        return examination
+    return with_findings(examination, Stage.SERVER, check_server(examination.config, str(examination.file)))
+
+
 def _show(examination: "Examination", form: str, fixed: int) -> None:
     from agenthost.config.findings_text import as_github, as_json
 
@@ -69,7 +95,7 @@ def _show(examination: "Examination", form: str, fixed: int) -> None:
         stages = _stages(examination)
         report = {
             "file": str(examination.file),
-            "ok": examination.config is not None,
+            "ok": _exit_code(examination, deny_warnings=False) is ExitCode.OK,
             "fixed": fixed,
             "stages": {name: _WORDS[passed] for name, passed in stages.items()},
             "findings": [as_json(finding) for finding in examination.findings],
@@ -107,6 +133,6 @@ def _stages(examination: "Examination") -> dict[str, bool | None]:
 
 
 def _exit_code(examination: "Examination", *, deny_warnings: bool) -> ExitCode:
-    if examination.config is None:
+    if any(finding.severity.value == "error" for finding in examination.findings):
         return ExitCode.CONFIG
     return ExitCode.FAILURE if deny_warnings and examination.findings else ExitCode.OK

@@ -18,7 +18,7 @@ from agenthost.config.collector import Collector
 from agenthost.config.desugar import coerce, desugar
 from agenthost.config.document import decode, parse
 from agenthost.config.environment import FileReader, memory_is_limited, read_env_file
-from agenthost.config.findings import ConfigError, Finding
+from agenthost.config.findings import ConfigError, Finding, Severity
 from agenthost.config.host_checks import check_credentials, check_host
 from agenthost.config.import_checks import check_imports
 from agenthost.config.interpolate import Sources, hide_references, interpolate
@@ -166,6 +166,18 @@ def examine_text(text: str, file: Path, options: Options) -> Examination:
     if any(finding.code.startswith("AH0") for finding in findings.findings()):
         return _end(file, source, findings, {Stage.SYNTAX: False})
     return _Reading(file=file, source=source, options=options, findings=findings).examine(document.root)
+
+
+def with_findings(examination: Examination, stage: Stage, found: Sequence[Finding]) -> Examination:
+    """The examination after one more kind of check, whose errors make the configuration unusable too."""
+    failed = any(finding.severity is Severity.ERROR for finding in found)
+    findings = sorted([*examination.findings, *found], key=lambda finding: (finding.file, finding.line, finding.column))
+    return replace(
+        examination,
+        findings=tuple(findings),
+        stages={**examination.stages, stage: not failed},
+        config=None if failed else examination.config,
+    )
 
 
 def _read(file: Path, findings: Collector) -> str | None:

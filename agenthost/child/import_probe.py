@@ -1,0 +1,54 @@
+"""`python -m agenthost.child.import_probe`: imports one agent's code as a template would, reports, and ends.
+
+Exec'd by `agenthost validate --import`, one process per agent, thrown away afterwards. Its arguments are the time limit
+in seconds and a descriptor; stdin is a TemplateSpec; what it found goes to the descriptor as TemplateReady or
+InitFailed, or, when the limit is over, as the stacks of all threads.
+"""
+
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+import time
+
+from agenthost import kernel
+from agenthost.child.agent_code import load_code
+from agenthost.child.template_main import enter_environment
+from agenthost.child.thread_watch import ThreadWatch
+from agenthost.child.user_errors import describe_failure
+from agenthost.ipc.messages import Message, TemplateReady, TemplateSpec, decode, encode
+
+
+def main() -> None:
+    kernel.die_with_parent()
+    spec = decode(sys.stdin.buffer.read())
+    assert isinstance(spec, TemplateSpec)
+    importlib.import_module("livekit.rtc")  # as in the base: its own thread is not the user's
+    limit, result = float(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(result, False)
+    # An alarm and not dump_traceback_later: that one is a thread, and threads are what is looked for. `chain` goes on
+    # to what SIGALRM does by itself, which is to end the process.
+    faulthandler.register(signal.SIGALRM, file=result, all_threads=True, chain=True)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    answer = _try(spec)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    with os.fdopen(result, "wb") as stream:
+        stream.write(encode(answer))
+    os._exit(0)  # whatever threads the code has started shall not keep this process alive
+
+
+def _try(spec: TemplateSpec) -> Message:
+    began = time.monotonic()
+    watch = ThreadWatch()
+    try:
+        enter_environment(spec, os.open(os.devnull, os.O_WRONLY))
+        with watch:
+            load_code(spec)
+    except BaseException as error:
+        return describe_failure("import", error)
+    return TemplateReady(pid=os.getpid(), import_seconds=time.monotonic() - began, threads=watch.culprits())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""`validate --import`: import the code of every agent for real, each in a process that is thrown away.
+
+A process has the agent's own environment, folder and time limit (`limits.init`); nothing of it survives.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from agenthost.config.collector import Collector
+from agenthost.config.findings import Finding
+from agenthost.config.model import AgentConfig, Config
+from agenthost.config.nodes import Node
+from agenthost.config.resolve import Resolved
+from agenthost.config.units import format_duration
+from agenthost.ipc.messages import InitFailed, Message, TemplateReady, TemplateSpec, decode, encode
+from agenthost.processes.base_exec import THREAD_LIMITS
+
+AT_ONCE = 4
+START_SECONDS = 20.0
+"""What a process may need before the import itself starts to count: its interpreter and livekit.rtc."""
+
+_FRAME = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d+)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """`findings` are sorted by place; `tracebacks` are the user's own, one for each import that raised."""
+
+    findings: tuple[Finding, ...]
+    tracebacks: tuple[str, ...]
+
+
+def check_by_importing(config: Config, resolved: Resolved, shown: str) -> Imported:
+    """Import every agent's code; `shown` is what findings call the file."""
+    findings = Collector(shown)
+    agents = [agent for agent in config.agents if agent.entrypoint is not None]
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as executor:
+        answers = list(executor.map(lambda agent: _probe(agent, config), agents))
+    tracebacks = []
+    for agent, answer in zip(agents, answers, strict=True):
+        node = resolved.agents[agent.id].entries["entrypoint"]
+        _report(agent, answer, node, findings)
+        if isinstance(answer, InitFailed) and answer.traceback:
+            tracebacks.append(answer.traceback)
+    return Imported(findings=findings.findings(), tracebacks=tuple(dict.fromkeys(tracebacks)))
+
+
+def _probe(agent: AgentConfig, config: Config) -> Message | str:
+    """The process's answer; a text is what it wrote when its time was over, or died without a word."""
+    receive, send = os.pipe()
+    command = [sys.executable, "-m", "agenthost.child.import_probe", str(agent.limits.init), str(send)]
+    with os.fdopen(receive, "rb") as answers:
+        process = subprocess.Popen(
+            command,
+            env={**THREAD_LIMITS, **_without_keys(os.environ)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(send,),
+            start_new_session=True,
+        )
+        os.close(send)
+        try:
+            process.communicate(encode(_spec(agent, config)), timeout=START_SECONDS + agent.limits.init)
+        except subprocess.TimeoutExpired:
+            pass  # it hangs where not even the watchdog thread gets a turn; killed below
+        finally:
+            _kill_group(process)
+        return _answer(answers.read())
+
+
+def _spec(agent: AgentConfig, config: Config) -> TemplateSpec:
+    environment = {**THREAD_LIMITS, **_without_keys(config.environment), "LIVEKIT_URL": config.livekit.url}
+    if config.livekit.secret_in_jobs:
+        environment |= {"LIVEKIT_API_KEY": config.livekit.api_key, "LIVEKIT_API_SECRET": config.livekit.api_secret}
+    custom = agent.load.custom
+    return TemplateSpec(
+        agent=agent.id,
+        generation=0,
+        env={**environment, **agent.env},
+        working_dir=os.fspath(agent.working_dir),
+        path=(os.fspath(config.folder),),
+        entrypoint=agent.entrypoint or "",
+        prewarm=agent.prewarm.callable if agent.prewarm else None,
+        session_end=agent.session_end,
+        handler=agent.requests.handler,
+        load=custom.callable if custom else None,
+    )
+
+
+def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("LIVEKIT_API_")}
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it has ended and left nothing behind
+    process.wait()
+
+
+def _answer(data: bytes) -> Message | str:
+    try:
+        return decode(data)
+    except ValueError:
+        return data.decode(errors="replace")
+
+
+def _report(agent: AgentConfig, answer: Message | str, node: Node, findings: Collector) -> None:
+    match answer:
+        case InitFailed():
+            place = f"{Path(answer.file).name}:{answer.line}" if answer.file else ""
+            hint = f"raised in {place}" if place else "correct the reference or the code"
+            findings.about("AH265", answer.message, node, hint=hint)
+        case TemplateReady(threads=threads) if threads:
+            message = f"importing the code of `{agent.id}` leaves {'; '.join(threads)}"
+            findings.warn("AH267", message, node, hint="start threads in `prewarm` or in the entrypoint")
+        case str() as stacks:
+            limit = format_duration(agent.limits.init)
+            message = f"importing the code of `{agent.id}` takes longer than `limits.init` ({limit})"
+            if not stacks:
+                message = f"the process that imported the code of `{agent.id}` died without a word"
+            findings.about("AH266", message, node, hint=_hanging_at(stacks, os.fspath(agent.working_dir)))
+        case _:
+            pass  # imported, and nothing to say about it
+
+
+def _hanging_at(stacks: str, folder: str) -> str:
+    """Where the code stood when its time was over: the innermost frame that is the user's own."""
+    frames = [(match["file"], match["line"]) for match in _FRAME.finditer(stacks)]
+    own = next((frame for frame in frames if frame[0].startswith(folder)), None) or next(iter(frames), None)
+    return f"it stood at {Path(own[0]).name}:{own[1]}" if own else "run it by hand to see why"
