@@ -154,7 +154,9 @@ def _check_attribute(file: Path, module: str, attribute: str, expected: Expectat
     tree = _tree(file)
     if isinstance(tree, SyntaxError):
         return _syntax_problem(file)
-    names = dict(_bindings(tree.body))
+    names: dict[str, list[ast.stmt]] = {}
+    for name, statement in _bindings(tree.body):
+        names.setdefault(name, []).append(statement)
     first = attribute.partition(".")[0]
     if first not in names:
         if "*" in names or "__getattr__" in names or _is_submodule(file, first):
@@ -163,9 +165,9 @@ def _check_attribute(file: Path, module: str, attribute: str, expected: Expectat
         hint = f"did you mean `{module}:{close[0]}`?" if close else f"define it in {file.name}"
         message = f"module `{module}` has no `{first}`"
         return ImportProblem(code="AH263", message=message, hint=hint, file=str(file), line=1)
-    if first == attribute:
-        return _check_kind(names[first], file, f"{module}:{attribute}", expected)
-    return None
+    if first == attribute and len(names[first]) == 1:
+        return _check_kind(names[first][0], file, f"{module}:{attribute}", expected)
+    return None  # bound more than once: which one holds, only running the module would tell
 
 
 def _check_kind(node: ast.stmt, file: Path, reference: str, expected: Expectation) -> ImportProblem | None:
@@ -179,11 +181,15 @@ def _check_kind(node: ast.stmt, file: Path, reference: str, expected: Expectatio
     ):
         message = f"`{reference}` is a plain function ({file.name}:{line})"
         return ImportProblem(code="AH264", message=message, hint="make it `async def`", file=str(file), line=line)
-    value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+    value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) and not _unpacks(node) else None
     if isinstance(value, (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Set)):
         message = f"`{reference}` is a value, not a function ({file.name}:{line})"
         return ImportProblem(code="AH264", message=message, hint="name a function", file=str(file), line=line)
     return None
+
+
+def _unpacks(node: ast.Assign | ast.AnnAssign) -> bool:
+    return isinstance(node, ast.Assign) and not all(isinstance(target, ast.Name) for target in node.targets)
 
 
 def _returns_awaitable(node: ast.FunctionDef) -> bool:

@@ -108,7 +108,7 @@ class _Writer:
         if isinstance(node.value, tuple):
             value: Any = [item.value for item in node.items]
         else:
-            value = {} if isinstance(node.value, Mapping) else _hidden(key, node, spec) or node.value
+            value = {} if isinstance(node.value, Mapping) else _hidden(key, node, spec) or _without_userinfo(node.value)
         return {"value": value, "origin": self._origin(node)}
 
     def _origin(self, node: Node) -> str:
@@ -149,8 +149,13 @@ def _scalar(key: str, node: Node, spec: Spec | None) -> str:
     if node.opaque:
         return quote(node.text)
     if isinstance(node.value, str):
-        return write_scalar(_USERINFO.sub("…@", node.value))
+        return write_scalar(_without_userinfo(node.value))
     return write_scalar(node.value) if node.is_scalar and not isinstance(node.value, (tuple, Mapping)) else ""
+
+
+def _without_userinfo(value: Any) -> Any:
+    """A URL without the user name and password in it."""
+    return _USERINFO.sub("…@", value) if isinstance(value, str) else value
 
 
 def _hidden(key: str, node: Node, spec: Spec | None) -> str:

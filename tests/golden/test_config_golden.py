@@ -29,9 +29,9 @@ ENVIRON = {
 }
 TESTED_ELSEWHERE = {
     "AH001": "tests/unit/config/test_loading.py: a file that is not there",
-    "AH265": "tests/unit/config/test_import_process.py",
-    "AH266": "tests/unit/config/test_import_process.py",
-    "AH267": "tests/unit/config/test_import_process.py",
+    "AH265": "tests/integration/test_validate_import.py",
+    "AH266": "tests/integration/test_validate_import.py",
+    "AH267": "tests/integration/test_validate_import.py",
     "AH401": "tests/integration/test_validate_connect.py",
     "AH402": "tests/integration/test_validate_connect.py",
     "AH403": "tests/integration/test_validate_connect.py",
