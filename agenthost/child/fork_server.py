@@ -7,12 +7,15 @@ its marker is killed here, then this one ends: promise 7 holds even for a host t
 
 import os
 import socket
+import time
 from collections.abc import Callable
 
 from agenthost import kernel
 from agenthost.child.forking import fork_detached
 from agenthost.child.process_setup import Descriptors, limit_resources, reseed, reset_signals, take_over
-from agenthost.ipc.messages import PACKET_BYTES, ForkProcess, ForkRefused, Message, decode, encode
+from agenthost.ipc.messages import PACKET_BYTES, Forked, ForkProcess, ForkRefused, Message, decode, encode
+
+_HOST_END_SECONDS = 1.0
 
 Run = Callable[[ForkProcess, Descriptors], int]
 
@@ -43,20 +46,30 @@ class ForkServer:
 
     def serve(self) -> int:
         """Until the host closes the socket or dies; returns the exit code of the template."""
-        while True:
-            # Close-on-exec: a program that user code starts must not hold the pipes and the channel open.
-            packet, received, _, _ = socket.recv_fds(self._control, PACKET_BYTES, 4, socket.MSG_CMSG_CLOEXEC)
-            if not packet:
-                return self._end()
-            request = decode(packet)
-            assert isinstance(request, ForkProcess)
-            descriptors = Descriptors.of(received)
-            try:
-                refusal = self._fork(request, descriptors)
-            finally:
-                descriptors.close()
-            if refusal:
-                self.send(ForkRefused(number=request.number, reason=refusal))
+        try:
+            while self._serve_one():
+                pass
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the host died in the middle of a conversation
+        if self._host_is_gone():
+            kernel.kill_marked(self._host_id)
+        return 0
+
+    def _serve_one(self) -> bool:
+        # Close-on-exec: a program that user code starts must not hold the pipes and the channel open.
+        packet, received, _, _ = socket.recv_fds(self._control, PACKET_BYTES, 4, socket.MSG_CMSG_CLOEXEC)
+        if not packet:
+            return False
+        request = decode(packet)
+        assert isinstance(request, ForkProcess)
+        descriptors = Descriptors.of(received)
+        try:
+            refusal = self._fork(request, descriptors)
+        finally:
+            descriptors.close()
+        number = request.number
+        self.send(ForkRefused(number=number, reason=refusal) if refusal else Forked(number=number))
+        return True
 
     def _fork(self, request: ForkProcess, descriptors: Descriptors) -> str:
         obstacle = self._obstacle()
@@ -78,7 +91,14 @@ class ForkServer:
             limit_resources(request)
         return self._run(request, descriptors)
 
-    def _end(self) -> int:
-        if os.getppid() != self._host_pid:
-            kernel.kill_marked(self._host_id)
-        return 0
+    def _host_is_gone(self) -> bool:
+        """The host closed the socket: for good, or only because it needs this template no more?
+
+        The kernel closes a dying process's sockets a moment before it takes its children away.
+        """
+        deadline = time.monotonic() + _HOST_END_SECONDS
+        while os.getppid() == self._host_pid:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True

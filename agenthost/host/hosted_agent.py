@@ -24,6 +24,9 @@ from agenthost.processes.starters import ForkStarter, SpawnStarter, Starter
 from agenthost.processes.template_keeper import TemplateKeeper
 from agenthost.processes.templates import MustNotFork, Template
 
+ONLY_ROUTES = ""
+"""The entrypoint of a template whose agent has none: its forks can only be hook processes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -38,7 +41,10 @@ class Surroundings:
 
 
 class HostedAgent:
-    """`start` proves that the agent's code works; afterwards `reserve` gives processes for its jobs."""
+    """`prove` shows that the agent's code works; afterwards `reserve` gives processes for its jobs.
+
+    An agent without entrypoint only routes: it needs a template for its hook process alone, and no idle processes.
+    """
 
     def __init__(self, plan: AgentPlan, around: Surroundings) -> None:
         self.plan = plan
@@ -53,7 +59,7 @@ class HostedAgent:
             plan.id,
             starter=self,
             home=around.home,
-            num_idle=plan.config.num_idle_processes,
+            num_idle=plan.config.num_idle_processes if self.runs_jobs else 0,
             init_seconds=plan.config.limits.init,
         )
         self.hook: Hook | None = None
@@ -63,6 +69,11 @@ class HostedAgent:
     @property
     def id(self) -> str:
         return self.plan.id
+
+    @property
+    def runs_jobs(self) -> bool:
+        """Whether jobs can run this agent's own code."""
+        return self.config.entrypoint is not None
 
     @property
     def targets(self) -> frozenset[str]:
@@ -75,8 +86,9 @@ class HostedAgent:
 
     async def prove(self) -> None:
         """Import the code, and run prewarm once where there is one. Raises ProcessFailed (InitFailure: the user's)."""
-        await self._starter()
-        if self.config.prewarm is not None or self._spawns:
+        if self.runs_jobs:
+            await self._starter()
+        if self.runs_jobs and (self.config.prewarm is not None or self._spawns):
             await self.pool.prove()
         if self.hook is not None:
             await self.hook.start()
@@ -127,7 +139,6 @@ class HostedAgent:
 
 def template_spec(config: AgentConfig, around: Surroundings, generation: int) -> TemplateSpec:
     """What the template of `config` is to be: the environment in full, without the API key and secret."""
-    assert config.entrypoint is not None
     custom = config.load.custom
     return TemplateSpec(
         agent=config.id,
@@ -135,7 +146,7 @@ def template_spec(config: AgentConfig, around: Surroundings, generation: int) ->
         env={**around.environment, **config.env},
         working_dir=os.fspath(config.working_dir),
         path=(around.folder,),
-        entrypoint=config.entrypoint,
+        entrypoint=config.entrypoint or ONLY_ROUTES,
         prewarm=config.prewarm.callable if config.prewarm else None,
         prewarm_shared=bool(config.prewarm and config.prewarm.shared),
         session_end=config.session_end,

@@ -6,7 +6,7 @@ process sends can make the host run code.
 
     host → base        BaseSpec, once
     host → template    ForkProcess (with descriptors)
-    template → host    TemplateReady, InitFailed, ForkRefused
+    template → host    Hello, TemplateReady, InitFailed, Forked, ForkRefused
     host → job         StartJob, StopJob, ApiToken, LogLevels
     job → host         Hello, Ready, InitFailed, Started, Connected, Heartbeat, Stopping, Ended
     host → hook        AskHandler, AskLoad
@@ -114,6 +114,13 @@ class ForkProcess(Message):
     kind: str  # job | hook | template
     spec: TemplateSpec | None = None
     open_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forked(Message):
+    """The process of request `number` was made; it says Hello on its own channel."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,12 @@ Runs on the host's loop. Replacing costs what importing livekit.rtc costs; the a
 dead one go on.
 """
 
+import itertools
 from collections.abc import Mapping
 
-from agenthost.ipc.messages import BaseSpec, TemplateSpec
+from agenthost.ipc.messages import BaseSpec, TemplateReady, TemplateSpec
 from agenthost.processes.base_exec import BaseProcess, exec_base
+from agenthost.processes.child_process import START_ATTEMPTS, TemplateGone
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.template_keeper import TemplateKeeper
 from agenthost.processes.templates import MustNotFork, Template, fork_template, wait_ready
@@ -40,13 +42,22 @@ class Base:
 
         Raises ProcessFailed: InitFailure for what user code raised, MustNotFork when it started threads.
         """
-        template = fork_template(await self._keeper.living(), spec, self._home)
-        what = f"the import of {spec.entrypoint} took longer than limits.init"
-        report = await wait_ready(template, seconds=init_seconds, what=what)
+        template, report = await self._fork_ready(spec, init_seconds)
         if report.threads and not spec.forks_with_threads:
             template.close("it must not fork")
             raise MustNotFork(report.threads)
         return template
+
+    async def _fork_ready(self, spec: TemplateSpec, init_seconds: float) -> tuple[Template, TemplateReady]:
+        what = f"the import of {spec.entrypoint} took longer than limits.init"
+        for attempt in itertools.count(1):
+            template = fork_template(await self._keeper.living(), spec, self._home)
+            try:
+                return template, await wait_ready(template, seconds=init_seconds, what=what)
+            except TemplateGone:
+                if attempt == START_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
 
     def close(self) -> None:
         self._keeper.close()
@@ -57,6 +68,8 @@ class Base:
         base = Template("", process.ends, self._home)
         base.born(process.pid)
         base.tell(self._spec)
-        report = await wait_ready(base, seconds=PRELOAD_SECONDS, what="importing the modules of `preload` took too long")
+        report = await wait_ready(
+            base, seconds=PRELOAD_SECONDS, what="importing the modules of `preload` took too long"
+        )
         self._home.log.debug("base ready", pid=base.pid, import_seconds=round(report.import_seconds, 3))
         return base

@@ -19,6 +19,9 @@ from agenthost.processes.reaper import ExitStatus
 
 T = TypeVar("T")
 
+START_ATTEMPTS = 4
+"""How often a process is asked for when the template dies each time before it could fork."""
+
 _DEAF_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 1.0
 """How long messages and output of a dead process are waited for: they are in our pipes already, unless a process it
@@ -78,14 +81,21 @@ class ChildProcess:
         """User code failed before it was ready."""
         _reject(self.ready, InitFailure(failure))
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self, error: ProcessFailed) -> None:
         """There will be no such process."""
-        _reject(self.started, ProcessFailed(reason))
-        _reject(self.ready, ProcessFailed(reason))
+        _reject(self.started, error)
+        _reject(self.ready, error)
         if self._channel is not None:
             self._channel.close()
         else:
             _resolve(self.ended, None)  # it was refused before it had even a channel
+
+    def discard(self) -> None:
+        """There is no use for it: it is told by its closed channel, or was never asked for and never will be."""
+        if self._channel is not None:
+            self._channel.close()
+        else:
+            self.refuse(ProcessFailed("it was not needed any more"))
 
     def close_channel(self) -> None:
         """Tell it that there is nothing left to do: a process leaves when its channel is closed."""
@@ -119,7 +129,7 @@ class ChildProcess:
         # Without a channel it is of no use to anybody; it normally ends within milliseconds.
         asyncio.get_running_loop().call_later(_DEAF_SECONDS, self.kill)
         if self.pid is None:
-            self.refuse("the template died before it could fork")
+            self.refuse(TemplateGone("the template died before it could fork"))
             self._exited(None)
 
     def dying(self) -> None:
@@ -149,6 +159,10 @@ class ChildProcess:
         text = str(status) if status is not None else "never started"
         _reject(self.ready, ProcessFailed(f"the process ended before it was ready ({text})"))
         _resolve(self.ended, status)
+
+
+class TemplateGone(ProcessFailed):
+    """The template died before it had made the process: the next template will make another."""
 
 
 class InitFailure(ProcessFailed):

@@ -12,7 +12,7 @@ from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import AskHandler, AskLoad, HandlerAnswer, LoadAnswer, Message
 from agenthost.processes.child_process import ChildProcess
 from agenthost.processes.home import ProcessHome
-from agenthost.processes.starters import Starter
+from agenthost.processes.starters import Starter, start_process
 from agenthost.processes.templates import NUMBERS
 
 Answer = TypeVar("Answer", HandlerAnswer, LoadAnswer)
@@ -106,9 +106,10 @@ class Hook:
             return self._process
 
     async def _start(self) -> HookProcess:
-        process = HookProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
+        process = await start_process(
+            self._starter, "hook", lambda: HookProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
+        )
         try:
-            await self._starter.start(process, "hook")
             async with asyncio.timeout(self._init_seconds):
                 await asyncio.shield(process.ready)
         except TimeoutError:

@@ -123,10 +123,11 @@ class JobProcess(ChildProcess):
         self.kill()
 
     def discard(self) -> None:
-        """End a process that has no job: its closed channel tells it."""
+        """End a process that has no job."""
+        if self.is_ending:
+            return
         self.move(JobProcessState.STOPPING)
-        if self._channel is not None:
-            self._channel.close()
+        super().discard()
         self.kill_in(2.0, "did not end when its channel was closed")
 
     def received(self, message: Message) -> None:

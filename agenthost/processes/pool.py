@@ -14,7 +14,7 @@ from agenthost.processes.cause_of_death import explain_exit
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.job_process import JobProcess, JobProcessState
-from agenthost.processes.starters import Starter
+from agenthost.processes.starters import Starter, start_process
 from agenthost.processes.templates import NUMBERS
 from agenthost.restarts import start_delay
 
@@ -73,13 +73,7 @@ class Pool:
             self._died_young = 0
             self._changed.set()
             return process
-        process = await self._start(reserve=True)
-        try:
-            await asyncio.shield(process.started)
-        except asyncio.CancelledError:
-            process.discard()  # the offer's deadline: whenever it starts, it is to leave
-            raise
-        return process
+        return await self._start(reserve=True)
 
     def give_back(self, process: JobProcess) -> None:
         """The reservation was not used. A ready process becomes idle again; one that is not is ended."""
@@ -138,17 +132,14 @@ class Pool:
             await self._changed.wait()
 
     async def _start(self, *, reserve: bool = False) -> JobProcess:
+        return await start_process(self._starter, "job", lambda: self._new_process(reserve=reserve))
+
+    def _new_process(self, *, reserve: bool) -> JobProcess:
         process = JobProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
         if reserve:
             process.reserve()
         self._processes.add(process)
         process.ended.add_done_callback(lambda _: self._gone(process))
-        try:
-            await self._starter.start(process, "job")
-        except BaseException as error:  # a cancelled offer, too: nobody will come for this process
-            self._processes.discard(process)
-            process.refuse(str(error))
-            raise
         return process
 
     async def _wait_ready(self, process: JobProcess) -> None:

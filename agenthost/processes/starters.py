@@ -4,18 +4,23 @@ Runs on the host's loop. Both give the same process the same ends and the same f
 module knows which it was.
 """
 
+import asyncio
+import itertools
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import ForkProcess, TemplateSpec
 from agenthost.processes.base_exec import HostIdentity
-from agenthost.processes.child_process import ChildProcess
+from agenthost.processes.child_process import START_ATTEMPTS, ChildProcess, TemplateGone
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.templates import Template
+
+P = TypeVar("P", bound=ChildProcess)
 
 
 class Starter(Protocol):
@@ -23,6 +28,26 @@ class Starter(Protocol):
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         """`kind` is job or hook. Raises ProcessFailed when the host itself cannot (no descriptors)."""
+
+
+async def start_process(starter: Starter, kind: str, make: Callable[[], P]) -> P:
+    """A process that exists, of those that `make` describes; when a template dies under it, the next one is asked.
+
+    Raises ProcessFailed. Whoever is cancelled leaves none behind.
+    """
+    for attempt in itertools.count(1):
+        process = make()
+        try:
+            await starter.start(process, kind)
+            await asyncio.shield(process.started)
+            return process
+        except TemplateGone:
+            if attempt == START_ATTEMPTS:
+                raise
+        except BaseException:
+            process.discard()
+            raise
+    raise AssertionError("unreachable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +61,7 @@ class ForkStarter:
         ends = ProcessEnds.open()
         await process.open(ends)
         request = ForkProcess(number=process.number, kind=kind, open_files=self.open_files)
-        template = self.template
-        process.started.add_done_callback(lambda _: template.forked(process.number))
-        template.fork(request, ends, process.refuse)
+        self.template.fork(request, ends, process.refuse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

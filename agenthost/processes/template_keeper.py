@@ -76,11 +76,10 @@ class TemplateKeeper:
     async def _end_of(self, template: Template) -> None:
         loop = asyncio.get_running_loop()
         born = loop.time()
-        reason = await asyncio.shield(template.dead)
+        await asyncio.shield(template.dead)
         self._living = None
         self._failures = 0 if loop.time() - born >= STABLE_SECONDS else self._failures + 1
         self._open_attempt()
-        self._log.warning("template replaced", pid=template.pid, reason=reason)
 
     async def _pause(self) -> None:
         """The delay before the next attempt; somebody who needs the template from now on ends it."""

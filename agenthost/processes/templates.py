@@ -16,6 +16,7 @@ from agenthost import kernel
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import (
     PACKET_BYTES,
+    Forked,
     ForkProcess,
     ForkRefused,
     Hello,
@@ -27,7 +28,8 @@ from agenthost.ipc.messages import (
     encode,
 )
 from agenthost.logs.relay import OutputRelay
-from agenthost.processes.child_process import InitFailure
+from agenthost.processes.cause_of_death import explain_exit
+from agenthost.processes.child_process import InitFailure, TemplateGone
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import ExitStatus
@@ -59,26 +61,28 @@ class Template:
         self._socket.setblocking(False)
         self._relay = OutputRelay(ends.stdout, ends.stderr, ends.log, fields={"agent": name} if name else {})
         self._queue: deque[tuple[bytes, ProcessEnds | None]] = deque()
-        self._refusals: dict[int, Callable[[str], None]] = {}
+        self._open: dict[int, Callable[[ProcessFailed], None]] = {}
         self._retry: asyncio.TimerHandle | None = None
         self._hang: asyncio.TimerHandle | None = None
         self._exit: ExitStatus | None = None
+        self._let_go = False
         self._closing: asyncio.Task[None] | None = None
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
         loop.add_reader(self._socket, self._readable)
 
-    def fork(self, request: ForkProcess, ends: ProcessEnds, refused: Callable[[str], None]) -> None:
+    def fork(self, request: ForkProcess, ends: ProcessEnds, refused: Callable[[ProcessFailed], None]) -> None:
         """Ask for a process with `ends`; it says Hello on its own channel, or `refused` is called with a reason."""
         if self.dead.done():
             ends.close_theirs()
-            refused(f"the template is gone ({self.dead.result()})")
+            refused(TemplateGone(f"the template is gone ({self.dead.result()})"))
             return
         packet = encode(request)
         if len(packet) > PACKET_BYTES:
             ends.close_theirs()
-            refused(f"its environment is too large: the request has {len(packet)} bytes, {PACKET_BYTES} are possible")
+            sizes = f"the request has {len(packet)} bytes, {PACKET_BYTES} are possible"
+            refused(ProcessFailed(f"its environment is too large: {sizes}"))
             return
-        self._refusals[request.number] = refused
+        self._open[request.number] = refused
         self._queue.append((packet, ends))
         self._watch()
         self._send_queued()
@@ -88,18 +92,23 @@ class Template:
         self._queue.append((encode(message), None))
         self._send_queued()
 
-    def forked(self, number: int) -> None:
-        """The process of this request exists: it can no longer be refused."""
-        self._refusals.pop(number, None)
-        self._watch()
-
     def dump_stacks(self) -> None:
         """Ask for the stacks of a template that hangs in an import; they arrive in its stderr."""
         if self.pid is not None:
             kernel.send_signal(self.pid, signal.SIGUSR1)
 
+    def refuse(self, error: ProcessFailed) -> None:
+        """There will be no such template: the base could not fork it."""
+        if not self.ready.done():
+            self.ready.set_exception(error)
+        self.close(str(error))
+
     def close(self, reason: str = "closed") -> None:
         """Let it end: a template leaves when its socket is closed. Its jobs go on."""
+        self._let_go = True
+        self._close(reason)
+
+    def _close(self, reason: str) -> None:
         if self.dead.done():
             return
         loop = asyncio.get_running_loop()
@@ -110,13 +119,14 @@ class Template:
                 timer.cancel()
         self._socket.close()
         self.dead.set_result(reason)
-        self.started.cancel()
         for _, ends in self._queue:
             if ends is not None:
                 ends.close_theirs()
         self._queue.clear()
         if not self.ready.done():
-            self.ready.set_exception(ProcessFailed(f"the template of {self._name or 'the base'} ended: {reason}"))
+            kind = ProcessFailed if self.started.done() else TemplateGone
+            self.ready.set_exception(kind(f"the template of {self._name or 'the base'} ended: {reason}"))
+        self.started.cancel()
         self._closing = loop.create_task(self._close_output())
 
     def kill(self) -> None:
@@ -141,10 +151,17 @@ class Template:
 
     def _exited(self, future: "asyncio.Future[ExitStatus]") -> None:
         self._exit = future.result()
+        if self._forks and not self._let_go:
+            cause = explain_exit(self._exit, oom_kills_before=None, oom_kills_after=None, killed_because="")
+            self.log.warning("template died", template=self._name or "base", pid=self.pid, cause=cause)
         # What it said last is still in the socket.
         while not self.dead.done() and self._receive_one():
             pass
-        self.close(str(self._exit))
+        self._close(str(self._exit))
+
+    @property
+    def _forks(self) -> bool:
+        return self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None
 
     def _readable(self) -> None:
         self._receive_one()
@@ -156,10 +173,10 @@ class Template:
         except BlockingIOError:
             return False
         except OSError as error:
-            self.close(error.strerror or "socket error")
+            self._close(error.strerror or "socket error")
             return False
         if not packet:
-            self.close("it closed its socket" if self._exit is None else str(self._exit))
+            self._close("it closed its socket" if self._exit is None else str(self._exit))
             return False
         self._received(decode(packet))
         return True
@@ -174,11 +191,13 @@ class Template:
             case InitFailed():
                 if not self.ready.done():
                     self.ready.set_exception(InitFailure(message))
-            case ForkRefused():
-                refused = self._refusals.pop(message.number, None)
+            case Forked():
+                self._open.pop(message.number)
                 self._watch()
-                if refused is not None:
-                    refused(message.reason)
+            case ForkRefused():
+                refused = self._open.pop(message.number)
+                self._watch()
+                refused(ProcessFailed(message.reason))
             case _:
                 self.log.error("unexpected message", message_type=type(message).__name__, pid=self.pid)
 
@@ -187,7 +206,7 @@ class Template:
         if self._hang is not None:
             self._hang.cancel()
             self._hang = None
-        if self._refusals and not self.dead.done():
+        if self._open and not self.dead.done():
             self._hang = asyncio.get_running_loop().call_later(HANG_SECONDS, self._hung)
 
     def _hung(self) -> None:
@@ -217,7 +236,7 @@ class Template:
                         self._retry.cancel()
                     self._retry = loop.call_later(_RETRY_SECONDS, self._send_queued)
                     return
-                self.close(error.strerror or "socket error")
+                self._close(error.strerror or "socket error")
                 return
             self._queue.popleft()
             if ends is not None:
@@ -241,8 +260,7 @@ def fork_template(base: Template, spec: TemplateSpec, home: ProcessHome) -> Temp
     ends = ProcessEnds.open(packets=True)
     template = Template(spec.agent, ends, home)
     request = ForkProcess(number=next(NUMBERS), kind="template", spec=spec)
-    template.started.add_done_callback(lambda _: base.forked(request.number))
-    base.fork(request, ends, template.close)
+    base.fork(request, ends, template.refuse)
     return template
 
 
