@@ -1,6 +1,6 @@
 """How a job ends, phase by phase. Runs in job processes, on the job's loop, once the outcome is decided.
 
-    entrypoint    its grace, and that of participant entrypoints; then they are cancelled
+    entrypoint    has its grace, then it is cancelled, and the participant entrypoints with it
     session_end   the user's function, with a limit of its own
     room          left, if the job still is in it
     callbacks     all shutdown callbacks at the same time, under one limit
@@ -70,11 +70,11 @@ class JobEnd:
 
     async def _end_entrypoint(self, reason: str) -> None:
         self.parts.participants.close(reason)
-        tasks = {self.entrypoint, *self.parts.participants.tasks}
-        late = await self.budget.wait(tasks, limit=GRACE_SECONDS, share=SHARE, grace=True)
+        late = await self.budget.wait({self.entrypoint}, limit=GRACE_SECONDS, share=SHARE, grace=True)
         for task in late:
             log.warning("did not end within its grace and is cancelled", task=task.get_name())
-        await self._cancel(late)
+        # Participant entrypoints have no end of their own in sight: waiting for them would hold up every job.
+        await self._cancel(late | self.parts.participants.tasks)
 
     async def _call_session_end(self) -> None:
         if self.session_end is not None:

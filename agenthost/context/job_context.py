@@ -142,7 +142,8 @@ class JobContext:
     ) -> None:
         """Run `entrypoint_fnc(ctx, participant)` in a task for everyone who is in the room or joins it.
 
-        `kind` as in `wait_for_participant`. An error in it is logged and ends neither the job nor the other tasks.
+        `kind` as in `wait_for_participant`. An error in it is logged and ends neither the job nor the other tasks. When
+        the job ends, and its entrypoint with it, these tasks are cancelled.
         Raises ValueError when the same function is added twice.
         """
         self._parts.participants.add_entrypoint(entrypoint_fnc, partial(entrypoint_fnc, self), _kinds(kind))

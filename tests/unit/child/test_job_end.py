@@ -91,13 +91,17 @@ def test_entrypoint_that_ignores_being_cancelled_cannot_hold_the_end(fork: Fork)
 
 
 def test_everything_that_hangs_ends_within_the_budget(fork: Fork) -> None:
-    """Entrypoint, session_end, callbacks and a stray task: each has its share, and the last word comes in time."""
+    """Each phase has its share: a callback that needs a moment gets it, and the last word comes in time."""
     code = """
         import asyncio
         async def hang(*_):
             await asyncio.Event().wait()
+        async def save():
+            await asyncio.sleep(0.02)
+            print("saved", flush=True)
         async def entrypoint(ctx):
             ctx.proc.userdata["stray"] = asyncio.create_task(hang())
+            ctx.add_shutdown_callback(save)
             ctx.add_shutdown_callback(hang)
             await hang()
         session_end = hang
@@ -108,6 +112,7 @@ def test_everything_that_hangs_ends_within_the_budget(fork: Fork) -> None:
     process.stop("second signal", grace_seconds=15.0, budget_seconds=0.4)
     assert process.end() == Ended(kind="stopped", reason="second signal")
     assert 0.2 < time.monotonic() - began < 0.4
+    assert process.output == "saved\n"
 
 
 def test_second_stop_with_less_time_shortens_the_first(fork: Fork) -> None:
