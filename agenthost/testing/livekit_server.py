@@ -1,8 +1,8 @@
 """FakeLiveKitServer: a LiveKit server's agent half on 127.0.0.1, for tests without a server, media or network.
 
 It speaks the real wire (websocket on `/agent`, Twirp on `/twirp`) and behaves as livekit-server v1.13.5 does; the
-tests that prove it run the same scenarios against both. Rooms cannot be joined by `livekit.rtc`. It runs on the
-event loop of whoever opens it:
+tests that prove it run the same scenarios against both. Whoever tries to join a room is refused with a sentence, its
+token kept. It runs on the event loop of whoever opens it:
 
     async with FakeLiveKitServer() as server:
         ...  # start something with LIVEKIT_URL=server.url
@@ -16,12 +16,14 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from aiohttp import web
+from livekit.api.access_token import Claims
 from livekit.protocol import agent_dispatch, models
 
 from agenthost.jobs import EMPTY, JobStatus, JobType
 from agenthost.testing.agent_service import GARBAGE, AgentService
 from agenthost.testing.changes import Changes
 from agenthost.testing.dispatcher import Dispatcher
+from agenthost.testing.joins import Joins
 from agenthost.testing.rooms import Rooms
 from agenthost.testing.twirp import ServerApi
 from agenthost.testing.values import WIRE_TYPES, Faults, LoadReport, OfferResult, StatusUpdate
@@ -67,6 +69,7 @@ class FakeLiveKitServer:
         self.rooms = Rooms(self._dispatcher, list_lag=list_lag)
         self._api = ServerApi(self.rooms, api_key=api_key, api_secret=api_secret)
         self._agents = AgentService(self._dispatcher, self._changes, api_key=api_key, api_secret=api_secret)
+        self._joins = Joins(self._changes, api_key=api_key, api_secret=api_secret)
         self.faults = faults or Faults()
         self._runner: web.AppRunner | None = None
 
@@ -96,6 +99,8 @@ class FakeLiveKitServer:
         app = web.Application()
         app.router.add_get("/", self._answer_health)
         app.router.add_get("/agent", self._agents.serve)
+        for path in ("/rtc", "/rtc/v1", "/rtc/validate", "/rtc/v1/validate"):
+            app.router.add_get(path, self._joins.refuse)
         app.router.add_post("/twirp/livekit.{service}/{method}", self._api.handle)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
@@ -208,15 +213,16 @@ class FakeLiveKitServer:
             what=lambda: f"{self.connections} websockets were opened, not {count}",
         )
 
-    async def wait_status(self, job_id: str, status: JobStatus, *, timeout: float = 10.0) -> StatusUpdate:
-        """The first update that reports `status` for the job."""
+    async def wait_status(self, job_id: str, *statuses: JobStatus, timeout: float = 10.0) -> StatusUpdate:
+        """The first update that reports one of `statuses` for the job."""
 
         def what() -> str:
+            wanted = " or ".join(status.value for status in statuses)
             seen = ", ".join(f"{u.status.value} {u.error!r}" for u in self.statuses(job_id)) or "nothing"
-            return f"job {job_id} was not reported as {status.value}; reported: {seen}"
+            return f"job {job_id} was not reported as {wanted}; reported: {seen}"
 
         return await self._changes.wait_for(
-            lambda: next((u for u in self.statuses(job_id) if u.status is status), None), timeout=timeout, what=what
+            lambda: next((u for u in self.statuses(job_id) if u.status in statuses), None), timeout=timeout, what=what
         )
 
     async def wait_report(
@@ -232,6 +238,14 @@ class FakeLiveKitServer:
             lambda: found if (found := newest()) is not None and condition(found) else None,
             timeout=timeout,
             what=lambda: f"{agent_name!r} did not report that; its newest report: {newest()}",
+        )
+
+    async def wait_join(self, identity: str, *, timeout: float = 10.0) -> Claims:
+        """What the token grants with which `identity` tries to join a room: the permissions the host signed."""
+        return await self._changes.wait_for(
+            lambda: self._joins.claims.get(identity),
+            timeout=timeout,
+            what=lambda: f"{identity!r} did not try to join; tried: {', '.join(self._joins.claims) or 'nobody'}",
         )
 
     async def wait_offer(self, room: str, agent_name: str = "", *, timeout: float = 10.0) -> OfferResult:

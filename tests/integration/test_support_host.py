@@ -36,7 +36,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
 
 async def test_events_are_read_as_they_come(run: Run) -> None:
     """wait_event returns while the program still runs; fields narrow it."""
-    host = await run(f"{HELLO}; print('not json', flush=True); time.sleep(30)")
+    host = await run(f"print('not json', flush=True); {HELLO}; time.sleep(30)")
     line = await host.wait_event("hello", agent="a")
     assert (line.level, line.name, line.fields) == ("INFO", "x", {"agent": "a"})
     assert host.running
@@ -81,7 +81,7 @@ async def test_surviving_process_fails_the_test_and_is_killed(run: Run) -> None:
 
 async def test_host_that_ignores_signals_fails_the_test(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three signals must end it."""
-    monkeypatch.setattr("tests.support.host.SIGNAL_SECONDS", 0.1)
+    monkeypatch.setattr("agenthost.testing.host_process.SIGNAL_SECONDS", 0.1)
     host = await run(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {HELLO}; time.sleep(60)")
     await host.wait_event("hello")
     with pytest.raises(AssertionError, match="did not end after three signals"):
