@@ -36,12 +36,21 @@ def load_code(spec: TemplateSpec) -> AgentCode:
     """
     return AgentCode(
         spec=spec,
-        entrypoint=as_awaitable(resolve(spec.entrypoint), spec.entrypoint, wanted=_ENTRYPOINT),
+        entrypoint=_entrypoint(spec.entrypoint),
         prewarm=_function(spec.prewarm, (1,), _PREWARM),
         session_end=_function(spec.session_end, (1,), _SESSION_END),
         handler=None if spec.handler is None else as_awaitable(resolve(spec.handler), spec.handler, wanted=_HANDLER),
         load=_function(spec.load, (0, 1), _LOAD),
     )
+
+
+def _entrypoint(reference: str) -> Entrypoint:
+    return as_awaitable(resolve(reference), reference, wanted=_ENTRYPOINT) if reference else _only_routes
+
+
+async def _only_routes(ctx: Any) -> None:
+    """Stands for the entrypoint of an agent that has none; the rules never choose such an agent for a job."""
+    raise RuntimeError("this agent has no entrypoint: it only routes")
 
 
 def _function(reference: str | None, arguments: tuple[int, ...], wanted: str) -> UserFunction | None:
