@@ -2,7 +2,6 @@
 
 import email.utils
 import http.client
-import json
 import ssl
 import time
 import urllib.error
@@ -41,14 +40,14 @@ def check_server(config: Config, shown: str) -> tuple[Finding, ...]:
 
 
 def _ask(livekit: LiveKitConfig) -> tuple[int, Mapping[str, str]]:
-    from livekit.api import AccessToken, VideoGrants
+    from livekit.api import AccessToken, ListRoomsRequest, VideoGrants
 
     token = AccessToken(livekit.api_key, livekit.api_secret).with_grants(VideoGrants(room_list=True))
     token = token.with_ttl(timedelta(minutes=1)).with_identity("agenthost-validate")
     request = urllib.request.Request(
         f"{_origin(livekit.url)}/twirp/livekit.RoomService/ListRooms",
-        data=json.dumps({"names": ["-"]}).encode(),
-        headers={"Content-Type": "application/json", "Authorization": f"Bearer {token.to_jwt()}"},
+        data=ListRoomsRequest(names=["-"]).SerializeToString(),
+        headers={"Content-Type": "application/protobuf", "Authorization": f"Bearer {token.to_jwt()}"},
     )
     proxies = {"http": livekit.proxy, "https": livekit.proxy} if livekit.proxy else {}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))

@@ -66,9 +66,7 @@ def _show_overview(form: str) -> None:
     for title, rows in groups:
         lines += [*([""] if lines else []), *_wrapped(title), "", *_rows(rows)]
     values = [{"title": title, "keys": [{"key": key, "text": text} for key, text in rows]} for title, rows in groups]
-    _show(
-        form, values, [*lines, "", "`agenthost explain KEY` says more, for example `agenthost explain limits.memory`."]
-    )
+    _show(form, values, [*lines, "", "`agenthost explain limits.memory` and the like say more."])
 
 
 def _key_lines(entry: "Explanation") -> list[str]:
