@@ -1,0 +1,85 @@
+"""`JobLine`: a job's side of the talk with the host, and the one ending it comes to. Runs in job processes.
+
+The first ending that is decided stays (`endings.py`). While the loop turns, a heartbeat tells the host so. When the
+host is gone the process ends on the spot: nobody is left to end it for.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from agenthost.child.budget import Budget
+from agenthost.child.endings import Ending, stopped
+from agenthost.ipc.channel import AsyncChannel, BlockingChannel
+from agenthost.ipc.messages import ApiToken, Heartbeat, LogLevels, Message, StopJob
+from agenthost.logs import pipe_handler
+from agenthost.logs.events import get_logger
+
+HEARTBEAT_SECONDS = 1.0
+HOST_GONE = 1  # exit code; nobody reads it but a debugger
+
+log = get_logger("job")
+
+
+class JobLine:
+    """`people` counts the participants of the room that are no agents; `renew_token` takes a fresh token for the API.
+
+    `ending` is done when it is decided what the job ends by; `budget` is how long that may take. Make it on the loop
+    that runs the job.
+    """
+
+    def __init__(self, *, people: Callable[[], int], renew_token: Callable[[str], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._people = people
+        self._renew_token = renew_token
+        self._channel: AsyncChannel | None = None
+        self.ending: asyncio.Future[Ending] = self._loop.create_future()
+        self.budget = Budget()
+
+    async def open(self, channel: BlockingChannel) -> None:
+        """Take `channel` over, with what it has read already: a StopJob can come in the same breath as StartJob."""
+        self._channel = await channel.to_async(self._on_message, self._on_close)
+
+    def say(self, message: Message) -> None:
+        """Send it; after `close` there is nobody to hear it."""
+        if self._channel is not None:
+            self._channel.send(message)
+
+    def decide(self, ending: Ending) -> bool:
+        """Whether `ending` is what the job ends by; only the first one is."""
+        if self.ending.done():
+            return False
+        self.ending.set_result(ending)
+        return True
+
+    def start_heartbeat(self) -> None:
+        """Once a second from now on, until the loop ends."""
+        self._loop.call_later(HEARTBEAT_SECONDS, self._beat)
+
+    async def close(self) -> None:
+        """Say the last word and hang up; returns when the host has been sent all of it."""
+        outcome = await self.ending
+        finished, self._channel = self._channel, None
+        if finished is not None:
+            finished.send(outcome.message())
+            await finished.close_flushed()
+
+    def _on_message(self, message: Message) -> None:
+        match message:
+            case StopJob():
+                self.budget.tighten(grace=message.grace_seconds, total=message.budget_seconds)
+                self.decide(stopped(message.reason))
+            case ApiToken():
+                self._renew_token(message.token)
+            case LogLevels():
+                pipe_handler.set_levels(message.level, message.levels)
+            case _:
+                log.error("a message that no running job expects", message=type(message).__name__)
+
+    def _on_close(self) -> None:
+        if self._channel is not None:
+            os._exit(HOST_GONE)
+
+    def _beat(self) -> None:
+        self.say(Heartbeat(people=self._people()))
+        self.start_heartbeat()
