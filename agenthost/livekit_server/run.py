@@ -107,6 +107,7 @@ class LocalServer:
         return self._process
 
     async def _start(self) -> None:
+        self._last_lines.clear()
         port = self._port or _free_port(socket.SOCK_STREAM)
         api_key, api_secret = new_key_pair()
         self._connection = Connection(url=f"ws://127.0.0.1:{port}", api_key=api_key, api_secret=api_secret)

@@ -161,10 +161,14 @@ async def test_taken_port_is_tried_again_with_another(make_server: MakeServer, e
 
 async def test_given_port_that_is_taken_is_an_error(make_server: MakeServer, environ: dict[str, str]) -> None:
     """Who names a port means that one."""
-    program = make_server("print('bind: address already in use'); raise SystemExit(1)")
+    tries = Path(environ["XDG_RUNTIME_DIR"], "tries")
+    program = make_server(
+        f"open({str(tries)!r}, 'a').write('x')\nprint('bind: address already in use')\nraise SystemExit(1)"
+    )
     with pytest.raises(LocalServerError, match="HTTP port 7"):
         async with LocalServer(program, log=lambda line: None, environ=environ, port=7):
             pass
+    assert tries.read_text() == "x"
 
 
 async def test_server_that_ignores_sigterm_is_killed(
