@@ -161,6 +161,28 @@ async def test_reconnecting_starts_no_task_twice(run_job: Fork, participant: Joi
     assert process.output == "serving anna\n"
 
 
+async def test_participant_tasks_end_before_session_end(run_job: Fork, participant: Join) -> None:
+    """They hold up no end, and none of them still works while the session is being saved."""
+    await participant("session", "anna")
+    code = """
+        import asyncio
+        async def serve(ctx, participant):
+            ctx.shutdown("done")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                print("served", flush=True)
+        def session_end(ctx): print("saved", flush=True)
+        async def entrypoint(ctx):
+            ctx.add_participant_entrypoint(serve)
+            await ctx.connect()
+    """
+    process = run_job("session", code, session_end="agent:session_end")
+    async with asyncio.timeout(5):
+        assert (await asyncio.to_thread(process.end)).reason == "done"
+    assert process.output.splitlines() == ["served", "saved"]
+
+
 async def test_api_works_on_the_minted_token_alone(run_job: Fork, participant: Join) -> None:
     """ctx.api administers the room without any secret in the environment."""
     await participant("admin", "anna")
