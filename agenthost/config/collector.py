@@ -60,19 +60,22 @@ class Collector:
         fix: Fix | None = None,
         related: Sequence[Related] = (),
     ) -> None:
-        """Report a problem with a node: at its value, or at its key. Nothing is said about opaque values."""
+        """Report a problem with a node: at its value, or at its key.
+
+        Nothing is said about opaque values, and no value is quoted that interpolation brought in: it may be a secret.
+        """
         if node.opaque and not at_key:
             return
         span = (node.key or node.place) if at_key else node.place
         file = f"--{node.origin.name}" if node.origin.kind is OriginKind.OPTION else ""
         self.report(
             code,
-            message,
+            _unquoted(message, node),
             span,
             severity=severity,
             file=file,
             path=node.path,
-            hint=hint,
+            hint=_unquoted(hint, node),
             fix=fix if span.line else None,
             related=related,
         )
@@ -87,6 +90,12 @@ class Collector:
     def findings(self) -> tuple[Finding, ...]:
         """Everything found, sorted by place."""
         return tuple(sorted(self._findings.values(), key=lambda f: (f.file, f.line, f.column, f.code)))
+
+
+def _unquoted(text: str, node: Node) -> str:
+    if not node.references or not isinstance(node.value, str) or not node.value:
+        return text
+    return text.replace(f"`{node.value}`", "this value").replace(node.value, "…" if len(node.value) > 3 else node.value)
 
 
 def rename(node: Node, name: str) -> Fix | None:

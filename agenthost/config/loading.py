@@ -77,7 +77,8 @@ class Loaded:
 class Examination:
     """Everything that reading a file has shown. `stages`: True passed, False failed, missing: not reached.
 
-    `config` is None if there were errors, `resolved` if even the schema was not passed.
+    `config` is None if there were errors, `resolved` if even the schema was not passed. `watched_files` are those
+    that were read, or should have been: a change of any of them is worth another look, also after a failure.
     """
 
     file: Path
@@ -86,6 +87,7 @@ class Examination:
     stages: Mapping[Stage, bool]
     resolved: Resolved | None = None
     config: Config | None = None
+    watched_files: tuple[Path, ...] = ()
 
 
 def find_file(argument: str | None, environ: Mapping[str, str]) -> Path:
@@ -200,9 +202,16 @@ def _end(
     *,
     resolved: Resolved | None = None,
     config: Config | None = None,
+    watched: tuple[Path, ...] | None = None,
 ) -> Examination:
     return Examination(
-        file=file, source=source, findings=findings.findings(), stages=stages, resolved=resolved, config=config
+        file=file,
+        source=source,
+        findings=findings.findings(),
+        stages=stages,
+        resolved=resolved,
+        config=config,
+        watched_files=(file.absolute(),) if watched is None else watched,
     )
 
 
@@ -298,17 +307,28 @@ class _Reading:
         check_agents(resolved, findings)
         if findings.has_errors():
             return self._end(Stage.MEANING, resolved)
-        watched = (self._file, *self._env_files, *self._reader.files)
-        config = build(resolved, file=self._file, shown=str(self._shown), environment=environment, watched=watched)
+        config = build(
+            resolved, file=self._file, shown=str(self._shown), environment=environment, watched=self._watched()
+        )
         check_built(resolved, config, findings)
         if findings.has_errors():
             return self._end(Stage.MEANING, resolved)
         self._stages[Stage.MEANING] = True
         check_imports(resolved, self._file.parent, findings)
-        self._stages[Stage.IMPORTS] = not findings.has_errors()
-        usable = None if findings.has_errors() else config
-        return _end(self._shown, self._source, findings, self._stages, resolved=resolved, config=usable)
+        return self._end(Stage.IMPORTS, resolved, None if findings.has_errors() else config)
 
-    def _end(self, failed: Stage, resolved: Resolved | None = None) -> Examination:
-        self._stages[failed] = False
-        return _end(self._shown, self._source, self._findings, self._stages, resolved=resolved)
+    def _watched(self) -> tuple[Path, ...]:
+        return (self._file, *self._env_files, *self._reader.files)
+
+    def _end(self, last: Stage, resolved: Resolved | None = None, config: Config | None = None) -> Examination:
+        """The examination, when `last` was the last kind of check: passed if there is a configuration now."""
+        self._stages[last] = config is not None
+        return _end(
+            self._shown,
+            self._source,
+            self._findings,
+            self._stages,
+            resolved=resolved,
+            config=config,
+            watched=self._watched(),
+        )

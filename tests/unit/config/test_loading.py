@@ -236,3 +236,22 @@ def mutate(text: str, source: random.Random) -> str:
                 other = source.randrange(len(text) + 1)
                 text = text[:start] + text[other : other + source.choice([5, 40])] + text[start:]
     return text
+
+
+@pytest.mark.parametrize(
+    "line", ["entrypoint: ${S}", "type: ${S}", "timezone: ${S}", "http: { listen: '${S}' }", "drain_timeout: ${S}"]
+)
+def test_an_interpolated_value_is_never_quoted(examine: Examine, line: str) -> None:
+    """It may be a secret that was put into the wrong variable."""
+    text = line + "\n" if line.startswith("entrypoint") else f"{FLAT}{line}\n"
+    findings = examine(text, environ={"S": "canary 4711"}).findings
+    assert findings
+    assert "canary" not in repr(findings)
+
+
+def test_files_are_watched_even_when_they_are_the_problem(folder: Path, examine: Examine) -> None:
+    """Creating the missing one is what makes the next look worthwhile."""
+    examination = examine(FLAT + "settings: { a: '${file:gone.md}' }\n")
+    assert examination.config is None
+    assert examination.watched_files == (folder / "agenthost.yaml", folder / "gone.md")
+    assert examine("a: [").watched_files == (folder / "agenthost.yaml",)
