@@ -74,7 +74,7 @@ class Hook:
             case StopJob():
                 self._done.set()
             case _:
-                log.error("a message that no hook process expects", message=type(message).__name__)
+                log.error("a message that no hook process expects", kind=type(message).__name__)
 
     def _start(self, question: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(question)

@@ -10,7 +10,7 @@ Nothing that user code does here changes the outcome: errors are logged, what ov
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,6 @@ from agenthost.ipc.messages import Stopping
 from agenthost.logs.events import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agenthost.context.job_context import JobContext
     from agenthost.context.job_parts import JobParts
 
@@ -61,7 +59,7 @@ class JobEnd:
         await self._clear_remains()
 
     @contextmanager
-    def _phase(self, phase: str, reason: str) -> "Iterator[None]":
+    def _phase(self, phase: str, reason: str) -> Iterator[None]:
         clock = asyncio.get_running_loop().time
         began = clock()
         self.report(Stopping(phase=phase, reason=reason))
@@ -78,31 +76,33 @@ class JobEnd:
 
     async def _call_session_end(self) -> None:
         if self.session_end is not None:
-            call_it = {name_of(self.session_end): call(self.session_end, self.context)}
-            await self._run("session_end", call_it, limit=self.session_end_seconds, share=SHARE)
+            calls = {name_of(self.session_end): call(self.session_end, self.context)}
+            await self._run("session_end", calls, limit=self.session_end_seconds, share=SHARE)
 
     async def _leave_room(self) -> None:
         if self.parts.room.isconnected():
-            await self._run("leaving the room", {"room": self.parts.room.disconnect()}, LEAVE_SECONDS, SHARE)
+            calls = {"leaving the room": self.parts.room.disconnect()}
+            await self._run("room", calls, limit=LEAVE_SECONDS, share=SHARE)
 
     async def _call_shutdown_callbacks(self, reason: str) -> None:
         calls = {
             f"{name_of(callback)}#{number}": call(callback, *taken_by(callback, reason))
             for number, callback in enumerate(self.parts.shutdown_callbacks, start=1)
         }
-        await self._run("shutdown callback", calls, limit=self.shutdown_seconds, share=CALLBACKS_SHARE)
+        await self._run("callbacks", calls, limit=self.shutdown_seconds, share=CALLBACKS_SHARE)
 
     async def _clear_remains(self) -> None:
         await self.budget.wait(self.parts.api.requests, limit=REQUEST_SECONDS, share=SHARE)
         await self._cancel(asyncio.all_tasks() - {asyncio.current_task()})
-        await self._run("closing the API client", {"api": self.parts.api.close()}, limit=CANCEL_SECONDS, share=SHARE)
+        calls = {"closing the API client": self.parts.api.close()}
+        await self._run("remains", calls, limit=CANCEL_SECONDS, share=SHARE)
 
-    async def _run(self, what: str, calls: dict[str, Coroutine[Any, Any, Any]], limit: float, share: float) -> None:
+    async def _run(self, phase: str, calls: dict[str, Coroutine[Any, Any, Any]], *, limit: float, share: float) -> None:
         """Run `calls` (by name) at the same time; log what failed, name and cancel what overran."""
-        tasks = [asyncio.create_task(_guarded(what, name, each), name=name) for name, each in calls.items()]
+        tasks = [asyncio.create_task(_guarded(phase, name, each), name=name) for name, each in calls.items()]
         late = await self.budget.wait(tasks, limit=limit, share=share)
         for task in late:
-            log.warning(f"{what} took too long and is cancelled", function=task.get_name(), limit_seconds=limit)
+            log.warning("took too long and is cancelled", phase=phase, function=task.get_name(), limit_seconds=limit)
         await self._cancel(late)
 
     async def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -113,7 +113,7 @@ class JobEnd:
             log.warning("goes on although it was cancelled; it ends with the process", task=task.get_name())
 
 
-async def _guarded(what: str, name: str, coroutine: Coroutine[Any, Any, Any]) -> None:
+async def _guarded(phase: str, name: str, coroutine: Coroutine[Any, Any, Any]) -> None:
     error = await attempt(coroutine)
     if error is not None:
-        log.error(f"{what} failed", function=name, exc_info=error)
+        log.error("failed while the job was ending", phase=phase, function=name, exc_info=error)

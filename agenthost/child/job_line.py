@@ -74,7 +74,7 @@ class JobLine:
             case LogLevels():
                 pipe_handler.set_levels(message.level, message.levels)
             case _:
-                log.error("a message that no running job expects", message=type(message).__name__)
+                log.error("a message that no running job expects", kind=type(message).__name__)
 
     def _on_close(self) -> None:
         if self._channel is not None:

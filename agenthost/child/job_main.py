@@ -91,7 +91,7 @@ def _wait_for_job(channel: BlockingChannel) -> StartJob | None:
             case LogLevels():
                 pipe_handler.set_levels(message.level, message.levels)
             case _:
-                log.error("a message that no idle process expects", message=type(message).__name__)
+                log.error("a message that no idle process expects", kind=type(message).__name__)
 
 
 def _run_job(

@@ -203,4 +203,4 @@ def test_other_messages_are_heard_or_told(fork: Fork) -> None:
     process.send(LogLevels(level="ERROR", levels={"app": "DEBUG"}), start_job(), _ask())
     process.receive(HandlerAnswer)
     assert process.line("a detail").level == 10
-    assert process.line("a message that no hook process expects").fields["message"] == StartJob.__name__
+    assert process.line("a message that no hook process expects").fields["kind"] == StartJob.__name__

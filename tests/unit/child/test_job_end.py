@@ -155,7 +155,7 @@ def test_callbacks_run_at_the_same_time_and_an_error_holds_up_none(fork: Fork) -
     process = _run(fork, code)
     assert process.end().kind == "succeeded"
     assert process.output == "met\n"
-    line = process.line("shutdown callback failed")
+    line = process.line("failed while the job was ending")
     assert str(line.fields["function"]).endswith(".fails#2")
     assert line.traceback.endswith("ValueError: no disk")
 
@@ -173,7 +173,7 @@ def test_callback_that_overruns_is_named_and_cancelled(fork: Fork) -> None:
     """
     process = _run(fork, code, shutdown_seconds=0.02)
     assert process.end().kind == "succeeded"
-    line = process.line("shutdown callback took too long and is cancelled")
+    line = process.line("took too long and is cancelled")
     assert str(line.fields["function"]).endswith(".slow#1")
     assert line.fields["limit_seconds"] == 0.02
     assert process.output == "cancelled\n"
@@ -211,7 +211,9 @@ def test_session_end_follows_a_failure_too(fork: Fork) -> None:
     """
     process = _run(fork, code, session_end=True)
     assert process.end().error == "ValueError: boom"
-    assert process.line("session_end failed").traceback.endswith("KeyError: 'database'")
+    line = process.line("failed while the job was ending")
+    assert line.fields["phase"] == "session_end"
+    assert line.traceback.endswith("KeyError: 'database'")
 
 
 def test_session_end_that_overruns_is_named(fork: Fork) -> None:
@@ -223,7 +225,8 @@ def test_session_end_that_overruns_is_named(fork: Fork) -> None:
     """
     process = _run(fork, code, session_end=True, session_end_seconds=0.02)
     assert process.end().kind == "succeeded"
-    assert process.line("session_end took too long and is cancelled").fields["limit_seconds"] == 0.02
+    line = process.line("took too long and is cancelled")
+    assert (line.fields["phase"], line.fields["limit_seconds"]) == ("session_end", 0.02)
 
 
 def test_tasks_of_the_user_may_clean_up(fork: Fork) -> None:

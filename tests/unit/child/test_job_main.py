@@ -137,4 +137,4 @@ def test_unexpected_message_is_logged_and_passed_over(fork: Fork) -> None:
     process.receive(Ready)
     process.send(ApiToken(token="secret"), start_job())
     assert process.end().kind == "succeeded"
-    assert process.line("a message that no idle process expects").fields["message"] == "ApiToken"
+    assert process.line("a message that no idle process expects").fields["kind"] == "ApiToken"

@@ -234,4 +234,4 @@ def test_unexpected_message_harms_no_running_job(fork: Fork) -> None:
     process.receive(Ready)
     process.send(start_job(), start_job(), StopJob(reason="enough", grace_seconds=0.0))
     assert process.end().reason == "enough"
-    assert process.line("a message that no running job expects").fields["message"] == "StartJob"
+    assert process.line("a message that no running job expects").fields["kind"] == "StartJob"
