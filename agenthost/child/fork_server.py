@@ -13,7 +13,7 @@ from collections.abc import Callable
 from agenthost import kernel
 from agenthost.child.forking import fork_detached
 from agenthost.child.process_setup import Descriptors, limit_resources, reseed, reset_signals, take_over
-from agenthost.ipc.messages import PACKET_BYTES, Forked, ForkProcess, ForkRefused, Message, decode, encode
+from agenthost.ipc.messages import PACKET_BYTES, Forked, ForkProcess, ForkRefused, Leave, Message, decode, encode
 
 _HOST_END_SECONDS = 1.0
 
@@ -40,36 +40,40 @@ class ForkServer:
         self._host_id = host_id
         self._run = run
         self._obstacle = obstacle
+        self._dismissed = False
 
     def send(self, message: Message) -> None:
         self._control.send(encode(message))
 
     def serve(self) -> int:
-        """Until the host closes the socket or dies; returns the exit code of the template."""
+        """Until the host wants no more or dies; returns the exit code of the template."""
         try:
-            while self._serve_one():
-                pass
+            while request := self._receive():
+                self._serve(*request)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the host died in the middle of a conversation
-        if self._host_is_gone():
+        if not self._dismissed and self._host_is_gone():
             kernel.kill_marked(self._host_id)
         return 0
 
-    def _serve_one(self) -> bool:
-        # Close-on-exec: a program that user code starts must not hold the pipes and the channel open.
-        packet, received, _, _ = socket.recv_fds(self._control, PACKET_BYTES, 4, socket.MSG_CMSG_CLOEXEC)
+    def _receive(self) -> tuple[ForkProcess, Descriptors] | None:
+        packet, received, _, _ = socket.recv_fds(self._control, PACKET_BYTES, 4)
         if not packet:
-            return False
+            return None
         request = decode(packet)
+        if isinstance(request, Leave):
+            self._dismissed = True
+            return None
         assert isinstance(request, ForkProcess)
-        descriptors = Descriptors.of(received)
+        return request, Descriptors.of(received)
+
+    def _serve(self, request: ForkProcess, descriptors: Descriptors) -> None:
         try:
             refusal = self._fork(request, descriptors)
         finally:
             descriptors.close()
         number = request.number
         self.send(ForkRefused(number=number, reason=refusal) if refusal else Forked(number=number))
-        return True
 
     def _fork(self, request: ForkProcess, descriptors: Descriptors) -> str:
         obstacle = self._obstacle()
@@ -92,10 +96,7 @@ class ForkServer:
         return self._run(request, descriptors)
 
     def _host_is_gone(self) -> bool:
-        """The host closed the socket: for good, or only because it needs this template no more?
-
-        The kernel closes a dying process's sockets a moment before it takes its children away.
-        """
+        """The kernel closes a dying process's sockets a moment before it takes its children away."""
         deadline = time.monotonic() + _HOST_END_SECONDS
         while os.getppid() == self._host_pid:
             if time.monotonic() > deadline:

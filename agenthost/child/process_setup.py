@@ -29,6 +29,9 @@ class Descriptors:
 
     @classmethod
     def of(cls, received: Sequence[int]) -> "Descriptors":
+        """A program that user code starts must not hold them open: received descriptors are inheritable at first."""
+        for descriptor in received:
+            os.set_inheritable(descriptor, False)
         return cls(*received)
 
     def close(self) -> None:

@@ -218,7 +218,7 @@ class Host:
 
     async def _close_processes(self) -> None:
         await asyncio.gather(*(agent.close() for agent in self.agents.values()))
-        self._base.close()
+        await self._base.close()
 
     def _kill_what_is_left(self) -> None:
         """Templates leave by themselves when their sockets close; a user's daemon would not."""

@@ -106,7 +106,7 @@ class HostedAgent:
         await self.pool.close()
         if self.hook is not None:
             await self.hook.close()
-        self._template.close()
+        await self._template.close()
 
     async def _starter(self) -> Starter:
         limit = self.config.limits.open_files

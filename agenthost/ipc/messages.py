@@ -5,7 +5,7 @@ negotiation; an unknown message is a bug and fails loudly. Encoding is JSON with
 process sends can make the host run code.
 
     host → base        BaseSpec, once
-    host → template    ForkProcess (with descriptors)
+    host → template    BaseSpec (the base), ForkProcess (with descriptors), Leave
     template → host    Hello, TemplateReady, InitFailed, Forked, ForkRefused
     host → job         StartJob, StopJob, ApiToken, LogLevels
     job → host         Hello, Ready, InitFailed, Started, Connected, Heartbeat, Stopping, Ended
@@ -114,6 +114,11 @@ class ForkProcess(Message):
     kind: str  # job | hook | template
     spec: TemplateSpec | None = None
     open_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave(Message):
+    """No more processes are wanted of this template. An end without it means that the host has died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

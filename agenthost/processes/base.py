@@ -59,8 +59,8 @@ class Base:
                     raise
         raise AssertionError("unreachable")
 
-    def close(self) -> None:
-        self._keeper.close()
+    async def close(self) -> None:
+        await self._keeper.close()
 
     async def _make(self) -> Template:
         process = self._first or exec_base(self._identity, self._environment)

@@ -47,13 +47,15 @@ class TemplateKeeper:
         finally:
             self._waiting -= 1
 
-    def close(self) -> None:
-        """Let it end, and make no other."""
+    async def close(self) -> None:
+        """Let it end, and make no other; returns when what it said last is in the log."""
         if self._task is not None:
             self._task.cancel()
         if self._living is not None:
             self._living.close()
         self._end_with(ProcessFailed("the host ends its templates"))
+        if self._living is not None:
+            await self._living.silent()
 
     async def _keep(self) -> None:
         while True:

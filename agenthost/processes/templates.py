@@ -5,6 +5,7 @@ the time to make another (`template_keeper.py`).
 """
 
 import asyncio
+import contextlib
 import errno
 import itertools
 import signal
@@ -21,6 +22,7 @@ from agenthost.ipc.messages import (
     ForkRefused,
     Hello,
     InitFailed,
+    Leave,
     Message,
     TemplateReady,
     TemplateSpec,
@@ -104,9 +106,17 @@ class Template:
         self.close(str(error))
 
     def close(self, reason: str = "closed") -> None:
-        """Let it end: a template leaves when its socket is closed. Its jobs go on."""
+        """Let it end. Its jobs go on."""
         self._let_go = True
+        if not self.dead.done():
+            with contextlib.suppress(OSError):  # it hangs or is dead: then it cannot be told, and need not be
+                self._socket.send(encode(Leave()))
         self._close(reason)
+
+    async def silent(self) -> None:
+        """After `close`: wait until what it said last is in the log."""
+        if self._closing is not None:
+            await self._closing
 
     def _close(self, reason: str) -> None:
         if self.dead.done():
