@@ -1,5 +1,6 @@
 """Whether one condition holds whenever another does."""
 
+import time
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -69,6 +70,28 @@ def test_narrower_condition_implies_the_wider(stronger: dict[str, Any], weaker: 
 def test_no_condition_implies_what_can_fail_beside_it(stronger: dict[str, Any], weaker: dict[str, Any]) -> None:
     """A rule that can still decide is never called unreachable."""
     assert not implies(make_condition(stronger), make_condition(weaker))
+
+
+@pytest.mark.parametrize("deep", ["groups", "lists"])
+def test_deep_nesting_is_compared_in_moments(deep: str) -> None:
+    """A file cannot make its own check hang: without memory these two would take hours."""
+    first: Any = {"room.name": "a"}
+    second: Any = {"room.name": "b"}
+    for number in range(14):
+        first = {"all": [first, {"agent.jobs": number}]} if deep == "groups" else first
+        second = {"any": [second, {"agent.jobs": {"gt": number + 50}}]} if deep == "groups" else second
+    if deep == "lists":
+        first, second = {"room.name": nested("a")}, {"room.name": nested("b")}
+    started = time.perf_counter()
+    assert not implies(make_condition(first), make_condition(second))
+    assert time.perf_counter() - started < 1.0
+
+
+def nested(text: str) -> Any:
+    matcher: Any = text
+    for number in range(7):
+        matcher = {"not": [matcher, f"{text}-{number}-*"]}
+    return matcher
 
 
 OFFERS = [

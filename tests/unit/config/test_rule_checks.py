@@ -1,5 +1,6 @@
 """What is wrong with rules that are each well written."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,17 @@ def test_rule_behind_one_that_matches_all_of_it_is_unreachable() -> None:
     (problem,) = problems_of(*rules)
     assert (problem.code, problem.severity) == ("AH250", Severity.WARNING)
     assert ((*PATH, "rules", 1), (*PATH, "rules", 0)) == (problem.path, problem.related)
+
+
+def test_thousands_of_rules_are_checked_in_moments() -> None:
+    """Each is compared with the broadest before it, so that the rule that covers the others is found in any case."""
+    rules = [make_rule(f"rule {n}", {"room.name": f"room-{n}-*", "agent.jobs": n}, Action.REJECT) for n in range(2000)]
+    rules.insert(1000, make_rule("all rooms", {"room.name": "room-*"}))
+    started = time.perf_counter()
+    found = problems_of(*rules)
+    assert time.perf_counter() - started < 2.0
+    assert len(found) == 1000
+    assert {problem.related for problem in found} == {(*PATH, "rules", 1000)}
 
 
 def test_unknown_agent_is_answered_with_the_closest() -> None:
