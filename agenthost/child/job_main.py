@@ -10,7 +10,7 @@ import os
 import time
 from typing import Any
 
-from agenthost.child.agent_code import AgentCode
+from agenthost.child.agent_code import AgentCode, UserFunction
 from agenthost.child.job_run import JobRun
 from agenthost.child.rehearsal import rehearse
 from agenthost.child.user_errors import describe_failure
@@ -39,7 +39,7 @@ def run_job_process(
     loop = None
     if code.prewarm is not None and not code.spec.prewarm_shared:
         try:
-            loop = _prewarm(code, process)
+            loop = _prewarm(code.prewarm, process)
         except BaseException as error:  # SystemExit too: the host must hear why this process cannot serve
             channel.send(describe_failure("prewarm", error))
             return 1
@@ -53,18 +53,20 @@ def run_job_process(
 
 
 def run_shared_prewarm(code: AgentCode, userdata: dict[str, Any]) -> None:
-    """Call prewarm once in a template, for all processes that will be forked from it. Raises what it raises."""
-    loop = _prewarm(code, JobProcess(userdata))
-    if loop is not None:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+    """Call prewarm once in a template, for all processes that will be forked from it. Raises what it raises.
 
-
-def _prewarm(code: AgentCode, process: JobProcess) -> asyncio.AbstractEventLoop | None:
-    """Returns the loop an async prewarm ran on: what it made may be bound to it, so the job must run there."""
+    An async prewarm has a loop of its own, which is gone afterwards with the tasks and threads that it left.
+    """
     assert code.prewarm is not None
-    result = code.prewarm(process)
+    result = code.prewarm(JobProcess(userdata))
+    if inspect.isawaitable(result):
+        with asyncio.Runner() as runner:
+            runner.run(_awaited(result))
+
+
+def _prewarm(prewarm: UserFunction, process: JobProcess) -> asyncio.AbstractEventLoop | None:
+    """Returns the loop an async prewarm ran on: what it made may be bound to it, so the job must run there."""
+    result = prewarm(process)
     if not inspect.isawaitable(result):
         return None
     loop = asyncio.new_event_loop()

@@ -93,6 +93,8 @@ class JobRun:
             return
         await self._parts.room.wait_settled()
         if not self._parts.room.joined:
+            if self._parts.participants.expected:
+                log.warning("participant entrypoints were added, but the entrypoint returned without ctx.connect()")
             self._line.decide(succeeded("entrypoint returned"))
 
     def _on_disconnected(self, reason: int) -> None:

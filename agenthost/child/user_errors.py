@@ -15,10 +15,9 @@ from agenthost.logs.tracebacks import format_traceback
 
 MAX_TRACEBACK = 50_000  # of its end; a template's message is one packet
 MAX_TEXT = 2000  # characters of an error that go over the wire; the log has the whole
-_NOT_THE_USERS = tuple(
-    folder + os.sep
-    for folder in (str(Path(__file__).parents[1]), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
-)
+_OURS = str(Path(__file__).parents[1]) + os.sep
+_STANDARD = sysconfig.get_path("stdlib") + os.sep
+_INSTALLED = tuple(sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib"))
 
 
 def error_text(error: BaseException) -> str:
@@ -38,11 +37,18 @@ def traceback_text(error: BaseException) -> str:
 
 
 def user_place(error: BaseException) -> tuple[str, int]:
-    """File and line of the innermost frame that is the user's own; ("", 0) where none is."""
-    if isinstance(error, SyntaxError) and error.filename:
+    """File and line of the innermost frame that is the user's own; ("", 0) where none is.
+
+    When all code is installed, the user's is that of the package that was entered first.
+    """
+    if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
         return error.filename, error.lineno or 0
-    places = [place for place in _places(error) if not place[0].startswith((*_NOT_THE_USERS, "<"))]
-    return places[-1] if places else ("", 0)
+    places = list(_places(error))
+    own = [place for place in places if not place[0].startswith(_INSTALLED)]
+    if not own and places:
+        package = str(Path(places[0][0]).parent)
+        own = [place for place in places if place[0].startswith(package)]
+    return own[-1] if own else ("", 0)
 
 
 def describe_failure(phase: str, error: BaseException) -> InitFailed:
@@ -57,5 +63,9 @@ def describe_failure(phase: str, error: BaseException) -> InitFailed:
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
+    """File and line of each frame that is neither agenthost's nor the standard library's, outermost first."""
     for frame, line in traceback.walk_tb(error.__traceback__):
-        yield frame.f_code.co_filename, line
+        file = frame.f_code.co_filename
+        installed = file.startswith(_INSTALLED)  # site-packages is inside the standard library's folder
+        if installed or not file.startswith((_OURS, _STANDARD, "<")):
+            yield file, line

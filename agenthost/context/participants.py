@@ -44,6 +44,11 @@ class Participants:
         room.when_joined(self._start_for_present)
 
     @property
+    def expected(self) -> bool:
+        """Whether a participant entrypoint was added."""
+        return bool(self._entrypoints)
+
+    @property
     def tasks(self) -> frozenset[asyncio.Task[None]]:
         """The tasks of participant entrypoints that are running."""
         return frozenset(self._running)

@@ -1,6 +1,22 @@
 """`run_job_process`: from prewarm to the exit code, in real processes."""
 
-from agenthost.ipc.messages import ApiToken, Ended, InitFailed, LogLevels, Ready, Started, StopJob, Stopping
+import asyncio
+import threading
+
+from agenthost.child.agent_code import AgentCode
+from agenthost.child.job_main import run_shared_prewarm
+from agenthost.context.job_process import JobProcess
+from agenthost.ipc.messages import (
+    ApiToken,
+    Ended,
+    InitFailed,
+    LogLevels,
+    Ready,
+    Started,
+    StopJob,
+    Stopping,
+    TemplateSpec,
+)
 from tests.support.job_process import Fork, start_job
 
 RETURNS = "async def entrypoint(ctx): pass"
@@ -52,6 +68,27 @@ def test_shared_prewarm_is_not_called_again(fork: Fork) -> None:
     process = fork(code, prewarm="agent:prewarm", prewarm_shared=True)
     process.start()
     assert process.end().kind == "succeeded"
+
+
+def test_shared_prewarm_leaves_neither_loop_nor_thread_nor_task() -> None:
+    """The template forks afterwards, so an async prewarm is cleaned up behind."""
+    seen: dict[str, object] = {}
+
+    async def prewarm(proc: JobProcess) -> None:
+        proc.userdata["model"] = await asyncio.to_thread(lambda: "loaded")
+        seen["loop"] = asyncio.get_running_loop()
+        seen["task"] = asyncio.create_task(asyncio.Event().wait())
+
+    spec = TemplateSpec(agent="a", generation=1, env={}, working_dir="/", path=(), entrypoint="")
+    before = threading.active_count()
+    userdata: dict[str, object] = {}
+    run_shared_prewarm(AgentCode(spec=spec, entrypoint=prewarm, prewarm=prewarm), userdata)
+    assert userdata == {"model": "loaded"}
+    assert threading.active_count() == before
+    assert isinstance(seen["loop"], asyncio.AbstractEventLoop)
+    assert seen["loop"].is_closed()
+    assert isinstance(seen["task"], asyncio.Task)
+    assert seen["task"].cancelled()
 
 
 def test_prewarm_that_raises_is_told_with_its_line(fork: Fork) -> None:

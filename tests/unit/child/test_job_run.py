@@ -109,6 +109,21 @@ def test_plain_function_that_returns_an_awaitable_is_awaited(fork: Fork) -> None
     assert _ended(fork, code).reason == "served"
 
 
+def test_waiting_for_participants_without_connecting_is_warned_about(fork: Fork) -> None:
+    """A job that returns without ever connecting is over; here it was surely not meant to be."""
+    code = """
+        async def greet(ctx, participant): ...
+        async def entrypoint(ctx): ctx.add_participant_entrypoint(greet)
+    """
+    process = fork(code)
+    process.start()
+    assert process.end().reason == "entrypoint returned"
+    assert (
+        process.line("participant entrypoints were added, but the entrypoint returned without ctx.connect()").level
+        == 30
+    )
+
+
 # ── what user code sees ──────────────────────────────────────────────────────────────────────────────────────
 
 

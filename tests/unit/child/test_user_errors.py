@@ -1,7 +1,10 @@
 """How errors of user code are told."""
 
+import ast
 import json
+import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +55,30 @@ def test_user_place_of_a_syntax_error_is_the_place_of_the_syntax(tmp_path: Path)
     with pytest.raises(SyntaxError) as caught:
         compile(file.read_text(), str(file), "exec")
     assert user_place(caught.value) == (str(file), 2)
+
+
+def test_user_place_in_installed_code_is_in_the_package_entered_first() -> None:
+    """An agent that was installed with pip calls an installed library: the agent's line is told."""
+    packages = Path(sysconfig.get_path("purelib"))
+    space: dict[str, Any] = {}
+    for name, code in {
+        "library/client.py": "def connect(): raise OSError('no route')",
+        "agent/deep/tools.py": "\ndef use(): connect()",
+        "agent/main.py": "def entrypoint(): use()",
+    }.items():
+        exec(compile(code, str(packages / name), "exec"), space)
+    with pytest.raises(OSError, match="no route") as caught:
+        space["entrypoint"]()
+    error = caught.value
+    assert error.__traceback__ is not None
+    assert user_place(error.with_traceback(error.__traceback__.tb_next)) == (str(packages / "agent/deep/tools.py"), 2)
+
+
+def test_user_place_of_text_that_is_no_file_is_the_line_that_read_it() -> None:
+    """ast.literal_eval and the like raise a SyntaxError about `<unknown>`."""
+    with pytest.raises(SyntaxError) as caught:
+        ast.literal_eval("{")
+    assert user_place(caught.value)[0] == __file__
 
 
 def test_user_place_is_empty_where_no_user_code_ran() -> None:
