@@ -39,7 +39,7 @@ _SYNTAX = _codes(
     (
         "AH006",
         "too large",
-        "A file has at most 1 MiB, is at most 40 levels deep, and its aliases unfold into at most 100 000 "
+        "A file has at most 1 MiB, is at most 40 levels deep, and its aliases unfold into at most 50 000 "
         "values. Put long texts in files of their own and refer to them with `${file:PATH}`.",
     ),
     (

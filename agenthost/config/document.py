@@ -18,7 +18,7 @@ from agenthost.config.yaml_errors import report_character, report_syntax
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 40
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 
 _PLAIN = "plain"
 _QUOTED = "quoted"

@@ -80,8 +80,8 @@ def _check_moment(test: Node, findings: Collector) -> None:
 
 
 def _check_url(node: Node, findings: Collector) -> None:
-    if node.opaque:
-        return
+    if node.opaque or node.value == "":
+        return  # an empty one is none at all, which is another finding
     try:
         parts = urlsplit(str(node.value))
         usable = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)

@@ -82,7 +82,7 @@ def _find_source(module: str, folder: str) -> Path | None:
     for index, part in enumerate(parts):
         if index == 0 and part in sys.builtin_module_names:
             return None
-        spec = _find_spec(part, tuple(path) if path is not None else (folder, *sys.path))
+        spec = _find_top(part, (folder, *sys.path)) if path is None else _find_below(part, path)
         if spec is None:
             raise ModuleNotFoundError(".".join(parts[: index + 1]))
         path = list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else []
@@ -93,15 +93,21 @@ def _find_source(module: str, folder: str) -> Path | None:
     return None
 
 
-def _find_spec(name: str, path: tuple[str, ...]) -> importlib.machinery.ModuleSpec | None:
-    # PathFinder and not find_spec(): that one imports the parent packages. Editable installs hook in as finders.
-    found = importlib.machinery.PathFinder.find_spec(name, list(path))
+def _find_top(name: str, path: tuple[str, ...]) -> importlib.machinery.ModuleSpec | None:
+    found = _find_below(name, list(path))
     if found is not None:
         return found
+    # Editable installs of some build systems are found by hooks of their own, which look and do not import.
+    known = (importlib.machinery.BuiltinImporter, importlib.machinery.FrozenImporter, importlib.machinery.PathFinder)
     for finder in sys.meta_path:
-        if getattr(finder, "__module__", "").startswith("__editable__") and (spec := finder.find_spec(name, None)):
+        if finder not in known and (spec := finder.find_spec(name, None)):
             return spec
     return None
+
+
+def _find_below(name: str, path: list[str]) -> importlib.machinery.ModuleSpec | None:
+    # PathFinder and not importlib.util.find_spec: that one imports the packages above.
+    return importlib.machinery.PathFinder.find_spec(name, path)
 
 
 def _missing_module(text: str, missing: str, folder: Path) -> ImportProblem:

@@ -124,9 +124,9 @@ def test_duplicate_keys_are_reported_with_both_places() -> None:
 )
 def test_bombs_are_refused_quickly(text: str) -> None:
     """Nesting and aliases that only an attacker writes cost less than a second."""
-    started = time.monotonic()
+    started = time.process_time()
     document, codes = read(text)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert document is None
     assert codes == ["AH006"]
 
@@ -152,3 +152,16 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key() -> None:
     text = decode(b"\xef\xbb\xbfentrypoint: a:b\n", Collector("f"))
     assert text is not None
     assert list(good(text).root.entries) == ["entrypoint"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("", "AH004"), ("# only\n", "AH004"), ("null\n", "AH004"), ("[]", "AH005"), ("7", "AH005")]
+)
+def test_a_file_that_is_no_mapping_has_one_finding(text: str, code: str) -> None:
+    """Nothing, null, a list, a value."""
+    assert read(text) == (None, [code])
+
+
+def test_an_empty_mapping_is_a_document() -> None:
+    """What is missing in it is said by the later steps."""
+    assert data(good("{}").root) == {}

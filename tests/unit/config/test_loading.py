@@ -191,9 +191,30 @@ def test_a_file_of_200_agents_is_checked_in_well_under_a_second(examine: Examine
         '        - { name: rec, when: { job.metadata.tier: "rec" }, action: terminate }\n'
     )
     text = "agents:\n" + "".join(agent % number for number in range(200))
-    started = time.monotonic()
+    started = time.process_time()
     assert examine(text).findings == ()
-    assert time.monotonic() - started < 3  # 0.5 s on an idle machine; the bound allows for a busy one
+    assert time.process_time() - started < 1
+
+
+def test_a_bad_url_of_the_environment_is_reported_by_its_variable(examine: Examine) -> None:
+    """Nothing in the file is wrong, so nothing in it is pointed at, and the URL is not repeated."""
+    (finding,) = examine(FLAT, environ={"LIVEKIT_URL": "canary.example.com"}).findings
+    assert (finding.code, finding.file, finding.line) == ("AH309", "LIVEKIT_URL", 0)
+    assert "canary" not in repr(finding)
+
+
+@pytest.mark.parametrize("url", ["ws://", "ftp://a", "ws://a:b", "ws://[", "http://:80", ""])
+def test_urls_that_cannot_work_are_refused(examine: Examine, url: str) -> None:
+    """Scheme, host, and a port that is a number."""
+    codes = {finding.code for finding in examine(f"{FLAT}livekit: {{ url: '{url}' }}\n").findings}
+    assert codes == {"AH309" if url else "AH301"}
+
+
+def test_http_can_be_switched_off(load: Load) -> None:
+    """And listen on one address of either family."""
+    assert load(f"{FLAT}http: {{ listen: none }}\n").http.host is None
+    http = load(f"{FLAT}http: {{ listen: '[::1]:9000' }}\n").http
+    assert (http.host, http.port) == ("::1", 9000)
 
 
 def test_random_mutations_never_raise_or_hang(examine: Examine) -> None:
@@ -202,10 +223,10 @@ def test_random_mutations_never_raise_or_hang(examine: Examine) -> None:
     source = random.Random(20260302)
     for round_number in range(250):
         text = mutate(source.choice(texts), source)
-        started = time.monotonic()
+        started = time.process_time()
         examination = examine(text, command=source.choice(["dev", "start", "validate"]))
         assert (examination.config is not None) or examination.findings, (round_number, text)
-        assert time.monotonic() - started < 2, (round_number, text)
+        assert time.process_time() - started < 1, (round_number, text)
 
 
 def mutate(text: str, source: random.Random) -> str:
