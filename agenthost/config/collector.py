@@ -67,7 +67,7 @@ class Collector:
         if node.opaque and not at_key:
             return
         span = (node.key or node.place) if at_key else node.place
-        file = f"--{node.origin.name}" if node.origin.kind is OriginKind.OPTION else ""
+        file = node.origin.name if node.origin.kind is OriginKind.OPTION else ""
         self.report(
             code,
             _unquoted(message, node),

@@ -100,7 +100,7 @@ def _check_url(node: Node, findings: Collector) -> None:
 def _check_literal(key: str, node: Node, findings: Collector) -> None:
     """A secret in the file ends up in a repository sooner or later."""
     given = node.origin.kind is OriginKind.ENVIRONMENT or (
-        node.origin.kind is OriginKind.OPTION and not node.origin.name.startswith("set ")
+        node.origin.kind is OriginKind.OPTION and not node.origin.name.startswith("--set ")
     )
     if given or is_single_reference(node.text):
         return

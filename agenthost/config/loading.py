@@ -49,7 +49,8 @@ class Options:
 
     `command` is the command's name; `dev` has defaults of its own. `overrides` are `PATH=VALUE` texts; `env_file`,
     `log_level`, `url`, `api_key` and `api_secret` are the command-line options of these names and beat the file.
-    `secrets` False: unset variables are unknown values, not errors.
+    `secrets` False: unset variables are unknown values, not errors. `entrypoint` stands on the command line instead
+    of a file.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -62,6 +63,7 @@ class Options:
     api_key: str | None = field(default=None, repr=False)
     api_secret: str | None = field(default=None, repr=False)
     secrets: bool = True
+    entrypoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +139,7 @@ def load(
 
 def load_entrypoint(reference: str, options: Options) -> Loaded:
     """The configuration of `agenthost dev module:attribute`: the file that nobody had to write."""
-    text = f"entrypoint: {reference}\n"
-    return loaded(examine_text(text, Path("agenthost.yaml"), options))
+    return loaded(examine_text("{}", Path(FILE_NAMES[0]), replace(options, entrypoint=reference)))
 
 
 def loaded(examination: Examination) -> Loaded:
@@ -249,10 +250,11 @@ class _Reading:
         for override in options.overrides:
             root = merge(root, desugar(read_override(override)))
         given = {
-            "log_level": (options.log_level, "log-level"),
-            "livekit.url": (options.url, "url"),
-            "livekit.api_key": (options.api_key, "api-key"),
-            "livekit.api_secret": (options.api_secret, "api-secret"),
+            "log_level": (options.log_level, "--log-level"),
+            "entrypoint": (options.entrypoint, options.entrypoint or ""),
+            "livekit.url": (options.url, "--url"),
+            "livekit.api_key": (options.api_key, "--api-key"),
+            "livekit.api_secret": (options.api_secret, "--api-secret"),
         }
         for path, (value, name) in given.items():
             if value is not None:

@@ -52,7 +52,7 @@ def read_override(text: str) -> Node:
     steps = path.strip().split(".")
     if not equals or not all(steps):
         raise UsageError(f"--set {text}: write it as --set PATH=VALUE, for example --set load.max_jobs=20")
-    origin = Origin(kind=OriginKind.OPTION, name=f"set {path.strip()}")
+    origin = Origin(kind=OriginKind.OPTION, name=f"--set {path.strip()}")
     node = _override_value(text, written.strip(), origin)
     for index in range(len(steps), 0, -1):
         node = Node(value={steps[index - 1]: replace(node, path=tuple(steps[:index]))}, origin=origin)
@@ -60,7 +60,7 @@ def read_override(text: str) -> Node:
 
 
 def option(path: str, value: str, name: str) -> Node:
-    """The tree for a command-line option that stands for one key, such as `--log-level`."""
+    """The tree for a part of the command line that stands for one key; `name` is what findings call it."""
     origin = Origin(kind=OriginKind.OPTION, name=name)
     steps = path.split(".")
     node = Node(value=value, text=value, quoted=True, path=tuple(steps), origin=origin)

@@ -37,7 +37,7 @@ class OriginKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a value came from. `name` is the profile, the command-line option or the variable."""
+    """Where a value came from. `name` is the profile, the variable, or the part of the command line."""
 
     kind: OriginKind
     name: str = ""

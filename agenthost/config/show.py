@@ -119,7 +119,7 @@ class _Writer:
             case OriginKind.ENVIRONMENT:
                 return f"${node.origin.name}"
             case OriginKind.OPTION:
-                return f"--{node.origin.name}"
+                return node.origin.name
             case OriginKind.PROFILE:
                 place = f"profile {node.origin.name} ({place})"
             case OriginKind.FILE:

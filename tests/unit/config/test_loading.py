@@ -70,6 +70,26 @@ def test_an_entrypoint_needs_no_file(folder: Path, monkeypatch: pytest.MonkeyPat
     assert loaded.config.folder == folder
 
 
+def test_a_wrong_entrypoint_is_shown_as_it_was_typed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no file to point at."""
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError) as error:
+        load_entrypoint("code_of_agent:entrypont", Options(environ=ENVIRON, command="dev"))
+    (finding,) = error.value.findings
+    assert (finding.code, finding.file, finding.line) == ("AH263", "code_of_agent:entrypont", 0)
+
+
+def test_a_development_profile_renames_the_agent(load: Load) -> None:
+    """So that a host on a desk takes no calls meant for production, in both forms of the file."""
+    flat = f"{FLAT}agent_name: support\nprofiles: {{ dev: {{ agent_name: support-me }} }}\n"
+    assert [load(flat, command=name).agents[0].agent_name for name in ("start", "dev")] == ["support", "support-me"]
+    several = (
+        "agents:\n  support: code_of_agent:entrypoint\n"
+        "profiles: { dev: { agents: { support: { agent_name: support-me } } } }\n"
+    )
+    assert [load(several, command=name).agents[0].agent_name for name in ("start", "dev")] == ["support", "support-me"]
+
+
 def test_option_beats_profile_beats_file_beats_default(load: Load) -> None:
     """One key at each level of precedence."""
     text = f"{FLAT}log_level: WARNING\nprofiles: {{ p: {{ log_level: ERROR }} }}\n"

@@ -71,4 +71,4 @@ def test_values_of_options_have_no_place_in_the_file() -> None:
     """An error about them names the option instead."""
     tree = read_override("a=[1]")
     assert tree.entries["a"].items[0].span.line == 0
-    assert option("livekit.url", "ws://x", "url").entries["livekit"].entries["url"].origin.name == "url"
+    assert option("livekit.url", "ws://x", "--url").entries["livekit"].entries["url"].origin.name == "--url"
