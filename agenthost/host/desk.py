@@ -69,18 +69,18 @@ class OfferDesk:
     async def answer(self, offer: Offer) -> Accept | Reject:
         """Within OFFER_SECONDS; never raises but CancelledError, and then holds nothing."""
         began = time.perf_counter()
-        rule = ""
+        log = self._log.bind(job_id=offer.job_id, room=offer.room.name)
         try:
             async with asyncio.timeout(OFFER_SECONDS):
                 decision = self._decide(offer)
-                rule = decision.rule
+                log = log.bind(**_about(decision), decision_microseconds=round((time.perf_counter() - began) * 1e6))
                 answer = await self._settle(offer, decision)
         except TimeoutError:
             answer = Reject(reason="deadline", detail=f"no answer within {OFFER_SECONDS} s")
         except Exception as error:
-            self._log.error("offer failed inside the host", job_id=offer.job_id, exc_info=error)
+            log.error("offer failed inside the host", exc_info=error)
             answer = Reject(reason="host error", detail=repr(error))
-        self._tell(offer, answer, rule, time.perf_counter() - began)
+        self._tell(answer, log.bind(milliseconds=round((time.perf_counter() - began) * 1e3, 2)))
         return answer
 
     def give_back(self, job_id: str, reason: str) -> None:
@@ -183,8 +183,7 @@ class OfferDesk:
         self._reserved[offer.job_id] = Reservation(decision=decision, target=target, process=process)
         return accept
 
-    def _tell(self, offer: Offer, answer: Accept | Reject, rule: str, seconds: float) -> None:
-        log = self._log.bind(job_id=offer.job_id, room=offer.room.name, rule=rule, milliseconds=round(seconds * 1e3, 2))
+    def _tell(self, answer: Accept | Reject, log: EventLogger) -> None:
         if isinstance(answer, Accept):
             self._metrics.offer_answered(self._receiver.id, answer="accept")
             log.info("job accepted")
@@ -193,6 +192,12 @@ class OfferDesk:
         self._metrics.offer_answered(self._receiver.id, answer=verb, reason=answer.reason)
         level = log.info if answer.reason in _EXPECTED else log.warning
         level("offer rejected", reason=answer.reason, detail=answer.detail, terminate=answer.terminate)
+
+
+def _about(decision: Decision) -> dict[str, str]:
+    """What the log says about a decision: the rule, where it stands, and the agent whose code runs."""
+    place = {"place": str(decision.place)} if decision.place is not None else {}
+    return {"rule": decision.rule, **place, "target": decision.agent}
 
 
 _EXPECTED = frozenset({"rule", "otherwise", "handler", "duplicate", "full", "draining"})

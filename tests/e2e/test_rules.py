@@ -92,6 +92,10 @@ async def test_rules_choose_code_appearance_and_permissions(
     assert not listening.track_publications
 
     assert len(host.events("registered")) == 1
+    (accepted,) = host.events("job accepted", room=f"{name}-vip")
+    assert (accepted.fields["rule"], accepted.fields["target"]) == ("gold", "gold")
+    assert accepted.fields["place"].endswith("agenthost.yaml:11:11")
+    assert accepted.fields["decision_microseconds"] < 50_000
     decided = {line.fields["room"]: line.fields["rule"] for line in host.events("offer rejected")}
     assert decided == {f"{name}-rec": "recordings", f"{name}-other": "otherwise"}
     assert not rooms["rec"].remote_participants
