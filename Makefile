@@ -6,7 +6,6 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 BIN := .venv/bin
 READY := .venv/.ready
 FAST := tests/unit tests/golden tests/architecture tests/docs
-REAL := tests/integration tests/e2e
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint fast bench clean
@@ -23,7 +22,8 @@ run: $(READY)
 
 test: lint fast
 	$(BIN)/agenthost server install
-	$(BIN)/pytest -q $(REAL)
+	$(BIN)/pytest -q tests/integration
+	$(BIN)/pytest -q -n 2 tests/e2e
 
 check: lint fast
 
