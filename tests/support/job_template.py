@@ -15,6 +15,7 @@ import sys
 import traceback
 from typing import Any
 
+from agenthost import kernel
 from agenthost.child.agent_code import load_code
 from agenthost.child.hook_main import run_hook_process
 from agenthost.child.job_main import run_job_process
@@ -27,6 +28,7 @@ from agenthost.logs import pipe_handler
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
+    kernel.die_with_parent()  # a test that times out ends pytest on the spot
     warm_up()
     gc.collect()
     gc.freeze()
@@ -42,6 +44,7 @@ def main() -> None:
             continue
         pid = os.fork()
         if not pid:
+            kernel.die_with_parent()
             control.close()
             _exit_with(request, *descriptors)
         for descriptor in descriptors:
