@@ -277,8 +277,9 @@ class _Reading:
         self._env_files.append(path.absolute())
         node = root.entries.get("env_file")
         if node is not None and self._options.env_file is None and not path.is_file():
-            message = f"there is no env file `{path}`"
-            self._findings.about("AH307", message, node, hint="create it, or drop `env_file`")
+            if self._options.secrets:
+                message = f"there is no env file `{path}`"
+                self._findings.about("AH307", message, node, hint="create it, or drop `env_file`")
             return dict(self._options.environ)
         return {**read_env_file(path, self._findings), **self._options.environ}
 
@@ -290,8 +291,11 @@ class _Reading:
             sources = Sources(variables=self._options.environ, read_file=self._reader.read, lenient=True)
             expanded = interpolate(node, sources, Collector(str(self._shown)))
             return None if expanded.opaque else self._shown.parent / str(expanded.value)
+        if self._options.command != "dev":
+            return None
         default = self._shown.parent / ".env"
-        return default if self._options.command == "dev" and default.is_file() else None
+        self._env_files.append(default.absolute())  # to be noticed when it is made later
+        return default if default.is_file() else None
 
     def _expanded(self, root: Node, environment: Mapping[str, str]) -> Node:
         """References replaced, but not in profiles that were not chosen: their variables need not be set."""
@@ -320,7 +324,7 @@ class _Reading:
         return self._end(Stage.IMPORTS, resolved, None if findings.has_errors() else config)
 
     def _watched(self) -> tuple[Path, ...]:
-        return (self._file, *self._env_files, *self._reader.files)
+        return tuple(dict.fromkeys((self._file, *self._env_files, *self._reader.files)))
 
     def _end(self, last: Stage, resolved: Resolved | None = None, config: Config | None = None) -> Examination:
         """The examination, when `last` was the last kind of check: passed if there is a configuration now."""

@@ -173,7 +173,7 @@ def test_no_secrets_reads_a_file_whose_variables_are_elsewhere(folder: Path) -> 
     """What is unknown is not judged, what is known is."""
     text = (
         FLAT
-        + "type: ${T}\nlimits: { init: '${I}', connect: '${C}' }\nenv: { A: '${A:?x}' }\nload: { max_jobs: '${M}' }\n"
+        + "env_file: gone.env\ntype: ${T}\nlimits: { init: '${I}', connect: '${C}' }\nenv: { A: '${A:?x}' }\nload: { max_jobs: '${M}' }\n"
     )
     options = Options(environ={}, command="start", secrets=False)
     assert loading.examine_text(text, folder / "f.yaml", options).findings == ()
@@ -296,3 +296,5 @@ def test_files_are_watched_even_when_they_are_the_problem(folder: Path, examine:
     assert examination.config is None
     assert examination.watched_files == (folder / "agenthost.yaml", folder / "gone.md")
     assert examine("a: [").watched_files == (folder / "agenthost.yaml",)
+    assert folder / ".env" in examine(FLAT, command="dev").watched_files
+    assert examine(FLAT + "env_file: prod.env\n").watched_files == (folder / "agenthost.yaml", folder / "prod.env")
