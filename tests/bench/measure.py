@@ -33,8 +33,8 @@ ROOMS_SECONDS = 45.0
 
 
 def fake_server() -> FakeLiveKitServer:
-    """One that offers whatever load a worker reports, all at once: refusing is the worker's business here."""
-    return FakeLiveKitServer(target_load=1000.0, slots=1000)
+    """One that makes all offers at once: what a worker can take is the question here, not what the server allows."""
+    return FakeLiveKitServer(slots=1000)
 
 
 async def measure_start(subject: Subject, folder: Path) -> Samples:

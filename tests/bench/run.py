@@ -37,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     peer = ensure_peer(ROOT / ".bench" / "peer")
     chosen = [s for s in subjects(peer) if not options.subject or s.name in options.subject]
     binary = asyncio.run(ensure_installed(lambda step, detail: None)) if "rooms" in options.only else None
+    others = os.getloadavg()[0]
     columns = asyncio.run(run_all(chosen, options.only, options.repeats, binary))
-    table = render(columns, facts(options.repeats, binary))
+    table = render(columns, facts(options.repeats, binary, others))
     sys.stdout.write(table)
     if len(chosen) == len(subjects(peer)) and set(options.only) == set(GROUPS):
         for path in write(table, ROOT):
@@ -82,7 +83,7 @@ def measure_of(group: str, binary: Path | None) -> Measure:
     }[group]
 
 
-def facts(repeats: int, binary: Path | None) -> list[str]:
+def facts(repeats: int, binary: Path | None, others: float) -> list[str]:
     """What a reader must know to weigh the figures."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = [f"agenthost {__version__} ({_commit()})", f"livekit-agents {PEER_VERSION}"]
@@ -92,7 +93,7 @@ def facts(repeats: int, binary: Path | None) -> list[str]:
     return [
         ", ".join(versions),
         f"Python {platform.python_version()}, {platform.system()} {platform.release()}",
-        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB",
+        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, load average {others:.1f} before the start",
         f"{repeats} repeats, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     ]
 

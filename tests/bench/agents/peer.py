@@ -17,9 +17,14 @@ def prewarm(proc: JobProcess) -> None:
     note("prewarm", "-")
 
 
-# An infinite threshold: the comparison is about processes, so neither side may refuse because of the machine's load.
+# The comparison is about processes, so neither side looks at the machine's load: it would refuse jobs, and the real
+# server offers none to a worker that reports 0.7 or more.
 server = AgentServer(
-    load_threshold=float("inf"), num_idle_processes=int(os.environ["BENCH_IDLE"]), setup_fnc=prewarm, port=0
+    load_fnc=lambda: 0.0,
+    load_threshold=float("inf"),
+    num_idle_processes=int(os.environ["BENCH_IDLE"]),
+    setup_fnc=prewarm,
+    port=0,
 )
 
 
