@@ -172,8 +172,8 @@ def test_variables_in_unused_profiles_need_not_be_set(examine: Examine) -> None:
 def test_no_secrets_reads_a_file_whose_variables_are_elsewhere(folder: Path) -> None:
     """What is unknown is not judged, what is known is."""
     text = (
-        FLAT
-        + "env_file: gone.env\ntype: ${T}\nlimits: { init: '${I}', connect: '${C}' }\nenv: { A: '${A:?x}' }\nload: { max_jobs: '${M}' }\n"
+        f"{FLAT}env_file: gone.env\ntype: ${{T}}\nlimits: {{ init: '${{I}}', connect: '${{C}}' }}\n"
+        "env: { A: '${A:?x}' }\nload: { max_jobs: '${M}' }\n"
     )
     options = Options(environ={}, command="start", secrets=False)
     assert loading.examine_text(text, folder / "f.yaml", options).findings == ()
