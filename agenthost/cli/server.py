@@ -4,10 +4,7 @@
 """
 
 import argparse
-import asyncio
 import os
-import signal
-from pathlib import Path
 from typing import Any
 
 from agenthost.cli import output
@@ -31,7 +28,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def install(args: argparse.Namespace) -> int:
-    output.line(str(asyncio.run(_ensure_installed())))
+    import asyncio
+
+    from agenthost.cli.serving import installed
+
+    output.line(str(asyncio.run(installed())))
     return ExitCode.OK
 
 
@@ -48,45 +49,8 @@ def path(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> int:
     if not 0 < args.port < 65536:
         raise UsageError(f"--port {args.port} is no port number; use one from 1 to 65535")
-    return asyncio.run(_run(args.port))
+    import asyncio
 
+    from agenthost.cli.serving import serve
 
-async def _ensure_installed() -> Path:
-    from agenthost.livekit_server.build import ensure_installed
-    from agenthost.livekit_server.progress import build_progress
-
-    with build_progress() as report:
-        return await ensure_installed(report)
-
-
-async def _run(port: int) -> int:
-    from agenthost.livekit_server import session_file
-    from agenthost.livekit_server.run import LocalServer
-
-    binary = await _ensure_installed()
-    async with LocalServer(binary, log=output.line, port=port, log_level="info") as server:
-        # under no config file's name: the folder stands for "whatever runs here"
-        held = session_file.write(Path.cwd(), server.connection, os.environ)
-        try:
-            output.note(f"the LiveKit server answers at {server.url}; its URL and keys are in\n    {held.path}")
-            output.note(f"use them: agenthost start --env-file {held.path}")
-            return await _until_ended(server.wait_exited())
-        finally:
-            held.remove()
-
-
-async def _until_ended(exited: Any) -> int:
-    """Wait for Ctrl-C, SIGTERM or the server's own end, which is a failure."""
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    waiting = asyncio.create_task(asked.wait())
-    exiting = asyncio.ensure_future(exited)
-    try:
-        await asyncio.wait({waiting, exiting}, return_when=asyncio.FIRST_COMPLETED)
-        if exiting.done():
-            raise LocalServerError(f"the LiveKit server ended by itself, exit code {exiting.result()}")
-        return ExitCode.OK
-    finally:
-        waiting.cancel()
-        exiting.cancel()
+    return asyncio.run(serve(args.port))

@@ -1,18 +1,13 @@
 """Which LiveKit server a command is meant for: the one named, or the one that runs here."""
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from agenthost.config.findings import ConfigError
+from agenthost.config.loading import Options, examine, find_file, loaded
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `find_connection` reads: FILE and --url."""
-    parser.add_argument("file", nargs="?", metavar="FILE", help="the agenthost file; default: ./agenthost.yaml")
-    parser.add_argument("--url", help="the LiveKit server; keys come from LIVEKIT_API_KEY and LIVEKIT_API_SECRET")
 
 
 def find_connection(file: str | None, url: str | None, environ: Mapping[str, str]) -> Connection:
@@ -44,9 +39,6 @@ def _with_keys(url: str, environ: Mapping[str, str]) -> Connection:
 
 def _config_file(file: str | None, environ: Mapping[str, str]) -> Path | None:
     """The file the host would use; None when none was named and there is none."""
-    from agenthost.config.findings import ConfigError
-    from agenthost.config.loading import find_file
-
     try:
         return find_file(file, environ)
     except ConfigError:
@@ -55,8 +47,6 @@ def _config_file(file: str | None, environ: Mapping[str, str]) -> Path | None:
 
 def _configured(file: Path, environ: Mapping[str, str]) -> Connection | None:
     """The server that the file, or its env file, names."""
-    from agenthost.config.loading import Options, examine, loaded
-
     # as `dev` reads it, but a variable that only the agents need may be unset in this shell
     livekit = loaded(examine(file, Options(environ=environ, command="dev", secrets=False))).config.livekit
     if not livekit.url:

@@ -1,9 +1,6 @@
 """`agenthost version`: what is installed, in the form a bug report wants."""
 
 import argparse
-import json
-import platform
-from importlib import metadata
 from typing import Any
 
 from agenthost.cli import output
@@ -18,6 +15,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import json
+    import platform
+    from importlib import metadata
+
     versions = {
         "agenthost": __version__,
         "python": platform.python_version(),
