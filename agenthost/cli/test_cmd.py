@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agenthost.errors import EnvironmentRefused, ExitCode
+from agenthost.errors import EnvironmentRefused, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from agenthost.config.loading import Loaded
+    from agenthost.config.resolve import Resolved
     from agenthost.examples import ExamplesReport
 
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace) -> "tuple[Loaded, Path]":
-    """The file, and the name it was given. Rules need no secrets, so that a CI job without them can test."""
+    """The file, and the name it was given. Tests need no secrets, so a CI job without them can run them."""
     from agenthost.config.loading import Options, examine, find_file, loaded
 
     file = find_file(args.file, os.environ)
@@ -50,7 +51,23 @@ def _load(args: argparse.Namespace) -> "tuple[Loaded, Path]":
         env_file=args.env_file,
         secrets=False,
     )
-    return loaded(examine(file, options)), file
+    examination = examine(file, options)
+    if examination.resolved is not None:
+        _refuse_unknown_values(examination.resolved, file)
+    return loaded(examination), file
+
+
+def _refuse_unknown_values(resolved: "Resolved", file: Path) -> None:
+    """What a rule or a test says must be known here: without it the results would be about another file."""
+    from agenthost.config.nodes import walk
+
+    sections = [agent.entries[key] for agent in resolved.agents.values() for key in ("requests", "permissions")]
+    sections += [resolved.host.entries[key] for key in ("tests", "timezone") if key in resolved.host.entries]
+    for section in sections:
+        for _, node in walk(section):
+            if node.opaque:
+                names = " and ".join(node.references)
+                raise UsageError(f"{file}:{node.span.line}: rules and tests need {names}, which is not set here")
 
 
 def _write_junit(file: Path, report: "ExamplesReport", shown: Path) -> None:

@@ -141,6 +141,19 @@ def test_unset_variables_do_not_keep_tests_from_running() -> None:
     assert run(HEAD + PASSING + 'env: { KEY: "${NOT_SET_ANYWHERE:?set it}" }\n') == ExitCode.OK
 
 
+@pytest.mark.parametrize("place", ["rule", "test", "accept"])
+def test_unset_variable_that_decides_is_refused(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without its value the rule would be another one, and its test would prove nothing."""
+    value = '"${NOT_SET_ANYWHERE}"'
+    text = {
+        "rule": HEAD.replace('"rec-*"', value),
+        "test": HEAD + f"tests: [{{ name: t, request: {{ room.name: {value} }}, expect: {{ action: reject }} }}]\n",
+        "accept": HEAD.replace("name: Support", f"name: {value}"),
+    }[place]
+    assert run(text) == ExitCode.USAGE
+    assert "rules and tests need NOT_SET_ANYWHERE, which is not set here" in capsys.readouterr().err
+
+
 def test_broken_file_exits_78(capsys: pytest.CaptureFixture[str]) -> None:
     """Findings are shown as `validate` shows them."""
     assert run(HEAD + "tests: [{ name: t, expect: { rule: offices } }]\n") == ExitCode.CONFIG
