@@ -1,8 +1,5 @@
 """agenthost.testing as users of it see it: a pytest of its own, in strict mode, with the plugin and an agent."""
 
-import os
-import subprocess
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -12,6 +9,7 @@ import pytest
 from agenthost.jobs import JobStatus
 from agenthost.testing.agent_run import run_agent
 from tests.support.host import write_agent
+from tests.support.user_pytest import run_pytest
 
 CODE = """
 import logging
@@ -154,11 +152,6 @@ def test_fixtures_work_in_the_pytest_of_a_user(agent_file: Path, livekit_binary:
     (folder / "conftest.py").write_text('pytest_plugins = ["agenthost.testing.plugin"]\n')
     (folder / "test_mine.py").write_text(textwrap.dedent(USERS_TESTS))
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\nasyncio_mode = strict\n")
-    assert "2 passed" in pytest_in(folder, livekit_binary)
-    assert "1 passed, 1 deselected" in pytest_in(folder, livekit_binary, "-m", "not livekit_server")
-
-
-def pytest_in(folder: Path, binary: Path, *arguments: str) -> str:
-    env = os.environ | {"AGENTHOST_LIVEKIT_SERVER": str(binary)}
-    command = [sys.executable, "-m", "pytest", "-q", *arguments, folder]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False).stdout
+    env = {"AGENTHOST_LIVEKIT_SERVER": str(livekit_binary)}
+    assert "2 passed" in run_pytest(folder, env=env)
+    assert "1 passed, 1 deselected" in run_pytest(folder, "-m", "not livekit_server", env=env)
