@@ -4,6 +4,7 @@ Refuses what makes YAML surprising or dangerous: duplicate keys, tags, keys that
 and any file that is too large, too deep or grows too much by its aliases. Runs wherever a file is read.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -20,6 +21,7 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 40
 MAX_NODES = 50_000
 
+_LINE_BREAK = re.compile(r"[\r\x85\u2028\u2029]")
 _PLAIN = "plain"
 _QUOTED = "quoted"
 _COLLECTION = "collection"
@@ -36,6 +38,11 @@ class Document:
 
 def parse(text: str, file: str, findings: Collector) -> Document | None:
     """Read `text`; problems go to `findings`. None when there is nothing that the next step could work with."""
+    strange = _LINE_BREAK.search(text)
+    if strange is not None:
+        # To YAML these end a line, to every editor and to the one who reads our line numbers they do not.
+        report_character(strange.start(), text, findings)
+        return None
     root = _compose(text, findings)
     if root is None:
         return None
@@ -93,7 +100,7 @@ def _compose(text: str, findings: Collector) -> yaml.Node | None:
         finally:
             loader.dispose()
     except yaml.reader.ReaderError as error:
-        report_character(error, text, findings)
+        report_character(int(error.position), text, findings)
         return None
     except yaml.MarkedYAMLError as error:
         report_syntax(error, text, findings)

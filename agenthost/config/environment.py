@@ -45,7 +45,9 @@ class FileReader:
 def read_env_file(path: Path, findings: Collector) -> Mapping[str, str]:
     """The `NAME=value` lines of an env file. Values are taken as they are: nothing in them is expanded."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_FILE_BYTES + 1)
+        text = raw.decode("utf-8-sig")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         findings.report(
@@ -54,6 +56,9 @@ def read_env_file(path: Path, findings: Collector) -> Mapping[str, str]:
         return {}
     except UnicodeDecodeError:
         findings.report("AH308", "the env file is not UTF-8 text", file=str(path), hint="save it as UTF-8")
+        return {}
+    if len(raw) > MAX_FILE_BYTES:
+        findings.report("AH308", "the env file is larger than 1 MiB", file=str(path), hint="is it the right file?")
         return {}
     return _parse_env(text, str(path), findings)
 

@@ -16,7 +16,7 @@ from agenthost.config.build import build
 from agenthost.config.checks import check_agents, check_built, check_placement
 from agenthost.config.collector import Collector
 from agenthost.config.desugar import coerce, desugar
-from agenthost.config.document import decode, parse
+from agenthost.config.document import MAX_BYTES, decode, parse
 from agenthost.config.environment import FileReader, memory_is_limited, read_env_file
 from agenthost.config.findings import ConfigError, Finding, Severity
 from agenthost.config.host_checks import check_credentials, check_host
@@ -185,7 +185,8 @@ def with_findings(examination: Examination, stage: Stage, found: Sequence[Findin
 
 def _read(file: Path, findings: Collector) -> str | None:
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         findings.report(

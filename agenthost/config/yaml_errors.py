@@ -22,14 +22,19 @@ class _Trap:
     fix: Fix | None = None
 
 
-def report_character(error: yaml.reader.ReaderError, text: str, findings: Collector) -> None:
-    """A control character: the parser gives no position but an index into the text."""
-    index = min(int(error.position), max(len(text) - 1, 0))
+def report_character(index: int, text: str, findings: Collector) -> None:
+    """A character that may not stand in a file, at `index`."""
+    index = min(index, max(len(text) - 1, 0))
     line = text.count("\n", 0, index) + 1
     column = index - (text.rfind("\n", 0, index) + 1) + 1
     code_point = ord(text[index]) if text else 0
     span = Span(line=line, column=column, end_column=column + 1)
-    findings.report("AH002", f"control character U+{code_point:04X} is not allowed", span, hint="remove it")
+    findings.report(
+        "AH002",
+        f"the character U+{code_point:04X} is not allowed",
+        span,
+        hint="remove it, or write it as an escape in double quotes",
+    )
 
 
 def report_syntax(error: yaml.MarkedYAMLError, text: str, findings: Collector) -> None:

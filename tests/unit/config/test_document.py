@@ -165,3 +165,12 @@ def test_a_file_that_is_no_mapping_has_one_finding(text: str, code: str) -> None
 def test_an_empty_mapping_is_a_document() -> None:
     """What is missing in it is said by the later steps."""
     assert data(good("{}").root) == {}
+
+
+@pytest.mark.parametrize("character", ["\r", "\x85", "\u2028", "\u2029", "\x00", "\x07"])
+def test_characters_that_would_shift_every_line_number_are_refused(character: str) -> None:
+    """To YAML some of them end a line, to editors none does."""
+    findings = Collector("f")
+    assert parse(f"a: 1\nb: 'x{character}y'\n", "f", findings) is None
+    (finding,) = findings.findings()
+    assert (finding.code, finding.line, finding.column) == ("AH002", 2, 6)

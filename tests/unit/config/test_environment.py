@@ -52,7 +52,9 @@ def test_a_missing_or_binary_env_file_is_a_finding(tmp_path: Path) -> None:
     read_env_file(tmp_path / "gone", findings)
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     read_env_file(tmp_path / "binary", findings)
-    assert sorted(finding.code for finding in findings.findings()) == ["AH307", "AH308"]
+    (tmp_path / "large").write_bytes(b"A=1\n" * 300_000)
+    assert read_env_file(tmp_path / "large", findings) == {}
+    assert sorted(finding.code for finding in findings.findings()) == ["AH307", "AH308", "AH308"]
 
 
 def test_one_trailing_newline_is_stripped(tmp_path: Path) -> None:

@@ -253,6 +253,8 @@ def mutate(text: str, source: random.Random) -> str:
     pieces = [
         *"{}[]:*&!|>%@`\"'#-?,~\t\n ",
         "${",
+        "\r",
+        "\u2028",
         "}",
         "null",
         "true",
