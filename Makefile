@@ -38,7 +38,7 @@ fast: $(READY)
 
 bench: $(READY)
 	$(BIN)/agenthost server install
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python -m tests.bench.run
 
 clean:
 	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
