@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agenthost.child.entrypoint import Entrypoint, as_awaitable, as_callable, resolve
+from agenthost.child.framework import Framework, find_framework
 from agenthost.ipc.messages import TemplateSpec
 
 UserFunction = Callable[..., Any]
@@ -18,10 +19,11 @@ _LOAD = "a load function takes nothing, or the number of active jobs, and return
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCode:
-    """None: the file does not name one."""
+    """None: neither the file nor the code names one. `framework` is what the code is written for, if not agenthost."""
 
     spec: TemplateSpec
     entrypoint: Entrypoint
+    framework: Framework | None = None
     prewarm: UserFunction | None = None
     session_end: UserFunction | None = None
     handler: UserFunction | None = None
@@ -34,18 +36,32 @@ def load_code(spec: TemplateSpec) -> AgentCode:
     Environment, working directory and sys.path must be the agent's already. The callables may be sync or async,
     but the entrypoint and the handler must be awaitable.
     """
-    return AgentCode(
+    framework, entrypoint = _entrypoint(spec.entrypoint)
+    code = AgentCode(
         spec=spec,
-        entrypoint=_entrypoint(spec.entrypoint),
+        entrypoint=entrypoint,
+        framework=framework,
         prewarm=_function(spec.prewarm, (1,), _PREWARM),
         session_end=_function(spec.session_end, (1,), _SESSION_END),
         handler=None if spec.handler is None else as_awaitable(resolve(spec.handler), spec.handler, wanted=_HANDLER),
         load=_function(spec.load, (0, 1), _LOAD),
     )
+    return framework.complete(code) if framework is not None else code
 
 
-def _entrypoint(reference: str) -> Entrypoint:
-    return as_awaitable(resolve(reference), reference, wanted=_ENTRYPOINT) if reference else _only_routes
+def reported(code: AgentCode) -> dict[str, Any] | None:
+    """What the host is told of code for another framework; None for our own."""
+    return None if code.framework is None else code.framework.values.encode()
+
+
+def _entrypoint(reference: str) -> tuple[Framework | None, Entrypoint]:
+    if not reference:
+        return None, _only_routes
+    found = resolve(reference) if ":" in reference else None
+    framework = find_framework(found, reference)
+    if framework is not None:
+        return framework, framework.entrypoint
+    return None, as_awaitable(found, reference, wanted=_ENTRYPOINT)
 
 
 async def _only_routes(ctx: Any) -> None:

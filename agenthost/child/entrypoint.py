@@ -16,6 +16,7 @@ from functools import partial
 from types import ModuleType, TracebackType
 from typing import Any
 
+from agenthost.child.missing_packages import hint
 from agenthost.child.user_errors import error_text, traceback_text
 from agenthost.context.calls import takes
 from agenthost.errors import EntrypointError
@@ -32,7 +33,7 @@ def resolve(reference: str) -> object:
     name, colon, path = reference.partition(":")
     if not (name and colon and path):
         raise EntrypointError(f"`{reference}` names no attribute: write `module:attribute`")
-    found: object = _import(name, reference)
+    found: object = import_module(name, reference)
     walked = name
     for part in path.split("."):
         if not hasattr(found, part):
@@ -62,7 +63,8 @@ def as_callable(found: object, reference: str, *, arguments: tuple[int, ...], wa
     return found
 
 
-def _import(name: str, reference: str) -> ModuleType:
+def import_module(name: str, reference: str) -> ModuleType:
+    """The module `name`, for `reference`. Raises EntrypointError as `resolve` does."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -74,9 +76,10 @@ def _import(name: str, reference: str) -> ModuleType:
 
 
 def _import_failed(name: str, reference: str, error: BaseException) -> EntrypointError:
-    return EntrypointError(
-        f"`{reference}`: importing `{name}` failed with {error_text(error)}", traceback_text=traceback_text(error)
-    )
+    told = f"`{reference}`: importing `{name}` failed with {error_text(error)}"
+    if advice := hint(error):
+        told = f"{told}; {advice}"
+    return EntrypointError(told, traceback_text=traceback_text(error))
 
 
 def _module_missing(error: ModuleNotFoundError, reference: str) -> str:

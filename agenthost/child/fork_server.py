@@ -93,6 +93,7 @@ class ForkServer:
         if request.kind != "template":
             os.environ[kernel.PROCESS_NUMBER] = str(request.number)
             limit_resources(request)
+            os.environ.update(request.credentials)
         return self._run(request, descriptors)
 
     def _host_is_gone(self) -> bool:

@@ -10,7 +10,8 @@ import os
 import time
 from typing import Any
 
-from agenthost.child.agent_code import AgentCode, UserFunction
+from agenthost.child.agent_code import AgentCode, UserFunction, reported
+from agenthost.child.framework import JobRunner, Run
 from agenthost.child.job_run import JobRun
 from agenthost.child.rehearsal import rehearse
 from agenthost.child.user_errors import describe_failure
@@ -35,21 +36,40 @@ def run_job_process(
     the time to get ready counts. Sends InitFailed and returns 1 when prewarm raises.
     """
     began = time.monotonic() if init_began is None else init_began
-    process = JobProcess(userdata)
-    loop = None
-    if code.prewarm is not None and not code.spec.prewarm_shared:
-        try:
-            loop = _prewarm(code.prewarm, process)
-        except BaseException as error:  # SystemExit too: the host must hear why this process cannot serve
-            channel.send(describe_failure("prewarm", error))
-            return 1
-    channel.send(Ready(init_seconds=time.monotonic() - began))
-    if not channel.wait(REHEARSE_AFTER_SECONDS):
+    runner = _runner(code, userdata)
+    try:
+        loop = runner.prewarm()
+    except BaseException as error:  # SystemExit too: the host must hear why this process cannot serve
+        channel.send(describe_failure("prewarm", error))
+        return 1
+    spawned = init_began is not None
+    channel.send(Ready(init_seconds=time.monotonic() - began, code=reported(code) if spawned else None))
+    if not channel.wait(REHEARSE_AFTER_SECONDS) and code.framework is None:
         rehearse()
     start = _wait_for_job(channel)
     if start is not None:
-        _run_job(start, code, process, channel, loop or asyncio.new_event_loop())
+        _run_job(start, runner, channel, loop or asyncio.new_event_loop())
     return 0
+
+
+def _runner(code: AgentCode, userdata: dict[str, Any]) -> JobRunner:
+    return OwnRunner(code, userdata) if code.framework is None else code.framework.runner(code, userdata)
+
+
+class OwnRunner:
+    """A `JobRunner` for code that takes agenthost's own context."""
+
+    def __init__(self, code: AgentCode, userdata: dict[str, Any]) -> None:
+        self._code = code
+        self._process = JobProcess(userdata)
+
+    def prewarm(self) -> asyncio.AbstractEventLoop | None:
+        if self._code.prewarm is None or self._code.spec.prewarm_shared:
+            return None
+        return _prewarm(self._code.prewarm, self._process)
+
+    def make_run(self, start: StartJob) -> JobRun:
+        return JobRun(start, self._code, self._process)
 
 
 def run_shared_prewarm(code: AgentCode, userdata: dict[str, Any]) -> None:
@@ -96,13 +116,11 @@ def _wait_for_job(channel: BlockingChannel) -> StartJob | None:
                 log.error("a message that no idle process expects", kind=type(message).__name__)
 
 
-def _run_job(
-    start: StartJob, code: AgentCode, process: JobProcess, channel: BlockingChannel, loop: asyncio.AbstractEventLoop
-) -> None:
+def _run_job(start: StartJob, runner: JobRunner, channel: BlockingChannel, loop: asyncio.AbstractEventLoop) -> None:
     """Run the job on `loop`, which is never closed: threads of the user's and of livekit may still call into it."""
     _export_credentials(start)
     asyncio.set_event_loop(loop)
-    job = loop.run_until_complete(_make_run(start, code, process))
+    job = loop.run_until_complete(_make_run(start, runner))
     task = loop.create_task(job.run(channel), name="agenthost: job")
     while not task.done():
         try:
@@ -113,8 +131,8 @@ def _run_job(
             job.interrupt(error)
 
 
-async def _make_run(start: StartJob, code: AgentCode, process: JobProcess) -> JobRun:
-    return JobRun(start, code, process)
+async def _make_run(start: StartJob, runner: JobRunner) -> Run:
+    return runner.make_run(start)
 
 
 def _export_credentials(start: StartJob) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from agenthost.child.agent_code import AgentCode, load_code
+from agenthost.child.agent_code import AgentCode, load_code, reported
 from agenthost.child.fork_server import ForkServer
 from agenthost.child.hook_main import run_hook_process
 from agenthost.child.job_main import run_job_process, run_shared_prewarm
@@ -39,6 +39,8 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
         enter_environment(spec, descriptors.log)
         with watch:
             code = load_code(spec)
+            if code.framework is not None:
+                code.framework.prepare()
             if code.prewarm is not None and spec.prewarm_shared:
                 phase = "prewarm"
                 _prewarm_for_all(code, userdata, watch)
@@ -60,7 +62,7 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
         run=run,
         obstacle=lambda: "" if spec.forks_with_threads else "; ".join(watch.culprits()),
     )
-    server.send(_report(watch, began))
+    server.send(_report(code, watch, began))
     return server.serve()
 
 
@@ -111,9 +113,13 @@ def _prewarm_for_all(code: AgentCode, userdata: dict[str, Any], watch: ThreadWat
         )
 
 
-def _report(watch: ThreadWatch, began: float) -> Message:
+def _report(code: AgentCode, watch: ThreadWatch, began: float) -> Message:
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     own = tuple(sorted(file for file in files if file and "site-packages" not in file and "/lib/python" not in file))
     return TemplateReady(
-        pid=os.getpid(), import_seconds=time.monotonic() - began, modules=own, threads=watch.culprits()
+        pid=os.getpid(),
+        import_seconds=time.monotonic() - began,
+        modules=own,
+        threads=watch.culprits(),
+        code=reported(code),
     )

@@ -31,7 +31,7 @@ from agenthost.config.model import (
     RuleConfig,
     StartMethod,
 )
-from agenthost.config.nodes import Node, data, find
+from agenthost.config.nodes import BUILT_IN, Node, data, dotted, find, walk
 from agenthost.config.resolve import AGENT, Resolved
 from agenthost.jobs import JobType
 
@@ -105,6 +105,7 @@ def _agent(name: str, node: Node, file: str, folder: Path) -> AgentConfig:
         log_level=values["log_level"],
         settings=values["settings"],
         place=place_of(node, file),
+        written=frozenset(dotted(path) for path, child in walk(node) if path and child.origin != BUILT_IN),
     )
 
 

@@ -150,7 +150,10 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
-    """One agent, with the top-level defaults already merged in. `env` is what the file adds, in full."""
+    """One agent, with the top-level defaults already merged in. `env` is what the file adds, in full.
+
+    `written` holds the dotted paths (`limits.memory`) of everything that somebody wrote, as opposed to defaults.
+    """
 
     id: str
     agent_name: str
@@ -175,6 +178,7 @@ class AgentConfig:
     log_level: str | None
     settings: Mapping[str, Any] = field(repr=False)
     place: Place
+    written: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,17 +45,7 @@ class ApiAccess:
         self._token = token
         if self._client is None or (self._key and self._secret):
             return
-        client = self._client
-        # livekit-api has no public way to change the token of a client; its services read this at each request.
-        for service in (
-            client.room,
-            client.ingress,
-            client.egress,
-            client.sip,
-            client.agent_dispatch,
-            client.connector,
-        ):
-            service._token = token
+        renew_client(self._client, token)
 
     def start(self, request: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         """Run a request now, whether or not the caller awaits it; asyncio logs an error that nobody awaits."""
@@ -72,6 +62,20 @@ class ApiAccess:
     async def close(self) -> None:
         if self._client is not None:
             await self._client.aclose()
+
+
+def renew_client(client: "api.LiveKitAPI", token: str) -> None:
+    """Let a client that was made with a token use another one from its next request on."""
+    # livekit-api has no public way to change the token of a client; its services read this at each request.
+    for service in (
+        client.room,
+        client.ingress,
+        client.egress,
+        client.sip,
+        client.agent_dispatch,
+        client.connector,
+    ):
+        service._token = token
 
 
 async def delete_room(access: ApiAccess, name: str) -> "api.DeleteRoomResponse":

@@ -45,9 +45,13 @@ class Hello(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready(Message):
-    """Prewarm is done; the process waits for its job (or its questions)."""
+    """Prewarm is done; the process waits for its job (or its questions).
+
+    `code` as in TemplateReady, from a process that was not forked and had to find that out itself.
+    """
 
     init_seconds: float = 0.0
+    code: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,22 +102,28 @@ class TemplateReady(Message):
     """The template has imported everything. `modules` are the files of user code it loaded, for the watcher.
 
     `threads` names what keeps it from forking (empty: it may fork): one text a thread, with the importing line.
+    `code` are the `CodeValues` of code for another framework, None for our own.
     """
 
     pid: int
     import_seconds: float
     modules: tuple[str, ...] = ()
     threads: tuple[str, ...] = ()
+    code: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForkProcess(Message):
-    """Ask a template for one process; its channel, stdout, stderr and log pipe come along as descriptors."""
+    """Ask a template for one process; its channel, stdout, stderr and log pipe come along as descriptors.
+
+    `credentials` are variables with LiveKit's key and secret, for code that is given them; else empty.
+    """
 
     number: int
     kind: str  # job | hook | template
     spec: TemplateSpec | None = None
     open_files: int | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

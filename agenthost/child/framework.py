@@ -1,0 +1,84 @@
+"""What code written for another framework must offer, so that a job process runs it like an agent of our own.
+
+Runs in templates and the processes forked from them. There is one such framework, livekit-agents: agenthost.voice
+knows it, `find_framework` is the door to that.
+"""
+
+import asyncio
+import importlib.util
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agenthost.child.entrypoint import Entrypoint
+from agenthost.child.missing_packages import VOICE
+from agenthost.code_values import CodeValues
+from agenthost.errors import EntrypointError
+from agenthost.ipc.channel import BlockingChannel
+from agenthost.ipc.messages import StartJob
+
+if TYPE_CHECKING:
+    from agenthost.child.agent_code import AgentCode
+
+
+class Run(Protocol):
+    """One job on its event loop."""
+
+    async def run(self, channel: BlockingChannel) -> None:
+        """From Started to Ended. `channel` is taken over, with what it has read already, and closed at the end."""
+
+    def interrupt(self, error: BaseException) -> None:
+        """User code raised SystemExit or KeyboardInterrupt in a task or callback of its own."""
+
+
+class JobRunner(Protocol):
+    """One process that will run at most one job."""
+
+    def prewarm(self) -> asyncio.AbstractEventLoop | None:
+        """Get ready, before the job. Returns the loop that this needed, if any: the job must run there.
+
+        Raises whatever user code raises.
+        """
+
+    def make_run(self, start: StartJob) -> Run:
+        """The job, on the running loop."""
+
+
+class Framework(Protocol):
+    """The framework that an agent's code is written for, with that code."""
+
+    @property
+    def entrypoint(self) -> Entrypoint:
+        """What is called with the framework's own job context."""
+
+    @property
+    def values(self) -> CodeValues:
+        """What the code says about how it wants to be hosted."""
+
+    def complete(self, code: "AgentCode") -> "AgentCode":
+        """`code` with the functions that the user's own objects name, where the file names none."""
+
+    def prepare(self) -> None:
+        """Load what all processes can share. Runs once, in the template, after the import of the user's code."""
+
+    def runner(self, code: "AgentCode", userdata: dict[str, Any]) -> JobRunner:
+        """For one process; `userdata` is what a shared prewarm left, else empty."""
+
+
+def find_framework(found: object | None, reference: str) -> Framework | None:
+    """The framework that `found` is written for; None for code of our own kind.
+
+    `found` None: the reference names a module or a script alone, in which only livekit-agents can be meant. Raises
+    EntrypointError where that is not installed, or what is found cannot be used.
+    """
+    if found is None:
+        if importlib.util.find_spec("livekit.agents") is None:
+            raise EntrypointError(
+                f"`{reference}` names no attribute, which only code for livekit-agents can do, and that is not "
+                f"installed: write `module:attribute`, or install it with `{VOICE}`"
+            )
+    elif "livekit.agents" not in sys.modules:
+        return None
+    # Late, so that processes of agents that have nothing to do with it carry nothing of it.
+    from agenthost.voice.framework import find
+
+    return find(found, reference)

@@ -1,0 +1,145 @@
+"""`VoiceCode`: what a user of livekit-agents has written, read off the objects they made. Runs in templates.
+
+An AgentServer with its session, WorkerOptions, or a bare function: all three come to the same fields. Nothing of
+livekit-agents' own host is started.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, get_type_hints
+
+from livekit.agents import JobContext, WorkerOptions
+from livekit.agents import worker as agents_worker
+
+from agenthost.child.entrypoint import Entrypoint, as_awaitable
+from agenthost.errors import EntrypointError
+
+UserFunction = Callable[..., Any]
+
+AgentServer: type[Any] = agents_worker.AgentServer
+
+WANTED = (
+    "an entrypoint is an `async def` that takes livekit-agents' JobContext: `async def entrypoint(ctx: JobContext)`"
+)
+_NO_SESSION = (
+    "`{reference}` is an AgentServer without a session: decorate the entrypoint with `@{name}.rtc_session()`, "
+    "before the end of the module"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceCode:
+    """None: the user gave no such function. `options` holds every option of their object by its own name.
+
+    `defaults` are livekit-agents' values of the same options. `server` is the user's AgentServer, where there is one.
+    """
+
+    reference: str
+    entrypoint: Entrypoint
+    setup: UserFunction | None = None
+    request: UserFunction | None = None
+    session_end: UserFunction | None = None
+    simulation_end: UserFunction | None = None
+    load: UserFunction | None = None
+    agent_name: str = ""
+    type: Any = None
+    server: Any = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def recognise(found: object, reference: str) -> VoiceCode | None:
+    """`found` as code for livekit-agents; None when it is not: then it is for agenthost's own context.
+
+    Raises EntrypointError for an object of livekit-agents that cannot be run.
+    """
+    if isinstance(found, AgentServer):
+        return _of_server(found, reference)
+    if isinstance(found, WorkerOptions):
+        return _of_options(found, reference)
+    if inspect.isclass(found) and issubclass(found, (AgentServer, WorkerOptions)):
+        raise EntrypointError(f"`{reference}` is the class {found.__name__}: name the object made of it")
+    if callable(found) and _takes_their_context(found):
+        server = _server_of(found)
+        return _of_server(server, reference) if server is not None else _of_function(found, reference)
+    return None
+
+
+def _of_server(server: Any, reference: str) -> VoiceCode:
+    if server._entrypoint_fnc is None:
+        name = reference.partition(":")[2] or "server"
+        raise EntrypointError(_NO_SESSION.format(reference=reference, name=name))
+    parameters = inspect.signature(AgentServer.__init__).parameters
+    names = {"multiprocessing_context": "_mp_ctx_str"}
+    defaults = {name: parameter.default for name, parameter in parameters.items() if name != "self"}
+    return VoiceCode(
+        reference=reference,
+        entrypoint=as_awaitable(server._entrypoint_fnc, reference, wanted=WANTED),
+        setup=_other_than(server.setup_fnc, agents_worker._default_setup_fnc),
+        request=_other_than(server._request_fnc, agents_worker._default_request_fnc),
+        session_end=server._session_end_fnc,
+        simulation_end=getattr(server, "_simulation_end_fnc", None),
+        load=_other_than(server.load_fnc, agents_worker._DefaultLoadCalc.get_load),
+        agent_name=server._agent_name,
+        type=server._server_type,
+        server=server,
+        options={name: getattr(server, names.get(name, f"_{name}"), default) for name, default in defaults.items()},
+        defaults=defaults,
+    )
+
+
+def _of_options(options: Any, reference: str) -> VoiceCode:
+    made = WorkerOptions(entrypoint_fnc=options.entrypoint_fnc)
+    return VoiceCode(
+        reference=reference,
+        entrypoint=as_awaitable(options.entrypoint_fnc, f"{reference}.entrypoint_fnc", wanted=WANTED),
+        setup=_other_than(options.prewarm_fnc, agents_worker._default_setup_fnc),
+        request=_other_than(options.request_fnc, agents_worker._default_request_fnc),
+        load=_other_than(options.load_fnc, agents_worker._DefaultLoadCalc.get_load),
+        agent_name=options.agent_name,
+        type=options.worker_type,
+        options=dict(vars(options)),
+        defaults=dict(vars(made)),
+    )
+
+
+def _of_function(function: UserFunction, reference: str) -> VoiceCode:
+    return VoiceCode(reference=reference, entrypoint=as_awaitable(function, reference, wanted=WANTED))
+
+
+def _other_than(function: UserFunction | None, default: UserFunction) -> UserFunction | None:
+    return None if function is None or function == default else function
+
+
+def _takes_their_context(function: UserFunction) -> bool:
+    """By the annotation of its argument; without one, by whether its module imports anything of livekit-agents."""
+    annotation = _context_annotation(function)
+    if annotation is not None:
+        return inspect.isclass(annotation) and issubclass(annotation, JobContext)
+    namespace = getattr(inspect.unwrap(function), "__globals__", {})
+    return any(_is_theirs(value) for value in list(namespace.values()))
+
+
+def _context_annotation(function: UserFunction) -> object | None:
+    try:
+        hints = get_type_hints(inspect.unwrap(function))
+        first = next(iter(inspect.signature(function).parameters))
+    except Exception:  # no signature, no parameter, or an annotation that cannot be evaluated: it says nothing
+        return None
+    return hints.get(first)
+
+
+def _is_theirs(value: object) -> bool:
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    return isinstance(name, str) and (name == "livekit.agents" or name.startswith("livekit.agents."))
+
+
+def _server_of(function: UserFunction) -> Any:
+    """The server in the function's module that has it for its session: its other settings count, too."""
+    module = sys.modules.get(getattr(function, "__module__", ""))
+    candidates = list(vars(module).values()) if module is not None else []
+    found = [each for each in candidates if isinstance(each, AgentServer) and each._entrypoint_fnc is function]
+    return found[0] if found else None

@@ -1,0 +1,95 @@
+"""`LiveKitAgents`: the framework of livekit-agents, as templates and job processes use it; `find` is the way in.
+
+The only module of agenthost.voice that others import, and only the resolver of entrypoints does: lazily, once the
+user's own import has brought livekit-agents, or where the reference can mean nothing else.
+"""
+
+import importlib
+import logging
+import os
+from dataclasses import replace
+from typing import Any
+
+from livekit.agents.cli.log import NOISY_LOGGERS
+
+from agenthost.child.agent_code import AgentCode
+from agenthost.child.entrypoint import Entrypoint
+from agenthost.code_values import CodeValues
+from agenthost.voice import discovery
+from agenthost.voice.code import VoiceCode, recognise
+from agenthost.voice.hooks import as_handler, as_load
+from agenthost.voice.inference import InferenceRunners
+from agenthost.voice.job_process import VoiceProcess
+from agenthost.voice.options import code_values
+from agenthost.voice.self_check import check_parts
+
+
+def find(found: object | None, reference: str) -> "LiveKitAgents | None":
+    """The agent that `found` is, None if it is not for livekit-agents.
+
+    `found` None: the reference is a module or a script, to be searched; then there is one, or EntrypointError.
+    """
+    if found is None:
+        search = discovery.find_in_script if reference.endswith(".py") else discovery.find_in_module
+        found = search(reference)
+    code = recognise(found, reference)
+    if code is None:
+        return None
+    check_parts()
+    return LiveKitAgents(code)
+
+
+class LiveKitAgents:
+    """One agent of livekit-agents: a `Framework` as `agenthost.child.framework` describes it."""
+
+    def __init__(self, code: VoiceCode) -> None:
+        self._code = code
+        self._values = code_values(code)
+        self._inference = InferenceRunners()
+
+    @property
+    def entrypoint(self) -> Entrypoint:
+        return self._code.entrypoint
+
+    @property
+    def values(self) -> CodeValues:
+        return self._values
+
+    def complete(self, code: AgentCode) -> AgentCode:
+        mine = self._code
+        return replace(
+            code,
+            prewarm=code.prewarm or mine.setup,
+            session_end=code.session_end or mine.session_end,
+            handler=code.handler or (as_handler(mine.request) if mine.request else None),
+            load=code.load or (as_load(mine.load) if mine.load else None),
+        )
+
+    def prepare(self) -> None:
+        for module in self._code.options.get("preload_modules") or ():
+            importlib.import_module(module)
+        importlib.import_module("livekit.agents.ipc.job_proc_lazy_main")
+        _import_if_there("livekit.agents.ipc._preload")
+        for name in NOISY_LOGGERS:
+            logger = logging.getLogger(name)
+            if logger.level == logging.NOTSET:
+                logger.setLevel(logging.WARNING)
+        self._inference.load_shared()
+
+    def runner(self, code: AgentCode, userdata: dict[str, Any]) -> VoiceProcess:
+        return VoiceProcess(
+            code,
+            userdata,
+            simulation_end=self._code.simulation_end,
+            inference=self._inference,
+            proxy=os.environ.get("HTTPS_PROXY") or os.environ.get("HTTP_PROXY") or "",
+        )
+
+
+def _import_if_there(name: str) -> None:
+    """Versions of livekit-agents differ in what they can warm up."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise

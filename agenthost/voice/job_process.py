@@ -1,0 +1,91 @@
+"""`VoiceProcess`: livekit-agents' own job process, minus its process. Runs in job processes.
+
+Their `_JobProc` makes the JobContext, runs the entrypoint, and ends session and job in their order: telemetry, reports
+and HTTP sessions come with it. It expects a channel to its parent; `VoiceRun` stands at the other end of that.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from livekit.agents.ipc import job_proc_lazy_main, proto
+from livekit.agents.job import JobExecutorType
+
+from agenthost.child.agent_code import AgentCode
+from agenthost.ipc.messages import StartJob
+from agenthost.voice.inference import InferenceRunners
+from agenthost.voice.job_run import VoiceRun
+
+UserFunction = Callable[..., Any]
+
+_OUR_LIMITS_COUNT = 7 * 24 * 3600.0  # seconds; VoiceRun has limits of its own for session_end
+
+
+class VoiceProcess:
+    """One process for one job. `bridge` is what their code sends its messages to, once there is a job."""
+
+    def __init__(
+        self,
+        code: AgentCode,
+        userdata: dict[str, Any],
+        *,
+        simulation_end: UserFunction | None,
+        inference: InferenceRunners,
+        proxy: str,
+    ) -> None:
+        self.code = code
+        self.inference = inference
+        self.bridge: VoiceRun | None = None
+        self._userdata = userdata
+        self._proxy = proxy
+        self._loop: asyncio.AbstractEventLoop | None = None
+        wanted: dict[str, Any] = {
+            "initialize_process_fnc": self._initialize,
+            "job_entrypoint_fnc": self._entrypoint,
+            "session_end_fnc": self._session_end,
+            "simulation_end_fnc": simulation_end,
+            "session_end_timeout": _OUR_LIMITS_COUNT,
+            "executor_type": JobExecutorType.PROCESS,
+            "user_arguments": None,
+        }
+        make: Callable[..., Any] = job_proc_lazy_main._JobProc
+        known = inspect.signature(make).parameters
+        self.job_proc = make(**{key: value for key, value in wanted.items() if key in known})
+
+    def prewarm(self) -> asyncio.AbstractEventLoop | None:
+        """As `JobRunner`: their initialisation, and the user's setup function in it."""
+        self.job_proc.initialize(proto.InitializeRequest(http_proxy=self._proxy), self)
+        return self._loop
+
+    def make_run(self, start: StartJob) -> VoiceRun:
+        """As `JobRunner`."""
+        self.bridge = VoiceRun(start, self)
+        return self.bridge
+
+    async def send(self, message: Any) -> None:
+        """What their code says to its parent."""
+        assert self.bridge is not None
+        await self.bridge.heard(message)
+
+    def _initialize(self, process: Any) -> None:
+        process.userdata.update(self._userdata)
+        prewarm = self.code.prewarm
+        if prewarm is None or self.code.spec.prewarm_shared:
+            return
+        result = prewarm(process)
+        if inspect.isawaitable(result):
+            self._loop = asyncio.new_event_loop()
+            self._loop.run_until_complete(_awaited(result))
+
+    async def _entrypoint(self, context: Any) -> None:
+        assert self.bridge is not None
+        await self.bridge.run_entrypoint(context)
+
+    async def _session_end(self, context: Any) -> None:
+        assert self.bridge is not None
+        await self.bridge.run_session_end(context)
+
+
+async def _awaited(result: Any) -> None:
+    await result

@@ -1,0 +1,79 @@
+"""Whether the livekit-agents that is installed still has the private parts that we stand on. Runs in templates.
+
+Its job process is no public interface. A version whose parts differ is refused before any job, with the names of what
+is missing, instead of failing in the middle of a call.
+"""
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from livekit.agents.version import __version__
+
+from agenthost.errors import EntrypointError
+
+TRIED = ("1.5", "1.8")
+"""The oldest and the newest minor version that our tests run on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """`names` are attributes of `owner`, `arguments` what calling it takes."""
+
+    owner: str
+    names: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+
+
+PARTS = (
+    Part(
+        owner="livekit.agents.ipc.job_proc_lazy_main:_JobProc",
+        names=("initialize", "entrypoint"),
+        arguments=("initialize_process_fnc", "job_entrypoint_fnc", "session_end_fnc", "executor_type"),
+    ),
+    Part(
+        owner="livekit.agents.ipc.proto",
+        names=("InitializeRequest", "StartJobRequest", "ShutdownRequest", "InferenceResponse"),
+    ),
+    Part(
+        owner="livekit.agents.job:RunningJobInfo",
+        arguments=("accept_arguments", "job", "url", "token", "worker_id", "fake_job"),
+    ),
+    Part(owner="livekit.agents.job:JobAcceptArguments", arguments=("name", "identity", "metadata", "attributes")),
+    Part(owner="livekit.agents.job:JobContext", arguments=("proc", "info", "room", "on_shutdown")),
+    Part(owner="livekit.agents.job:JobRequest", arguments=("job", "on_reject", "on_accept")),
+    Part(owner="livekit.agents.utils.aio:Chan", names=("send_nowait", "closed")),
+    Part(owner="livekit.agents.inference_runner:_InferenceRunner", names=("registered_runners",)),
+    Part(owner="livekit.agents.worker", names=("_default_setup_fnc", "_default_request_fnc", "_DefaultLoadCalc")),
+    Part(owner="livekit.agents.cli.cli", names=("run_app",)),
+)
+
+
+def check_parts(parts: tuple[Part, ...] = PARTS) -> None:
+    """Raises EntrypointError that names everything which is missing."""
+    missing = [text for part in parts for text in _missing(part)]
+    if missing:
+        oldest, newest = TRIED
+        raise EntrypointError(
+            f"livekit-agents {__version__} does not fit: it lacks {', '.join(missing)}. agenthost is tried with "
+            f"{oldest} to {newest}: install one of those, or a newer agenthost"
+        )
+
+
+def _missing(part: Part) -> list[str]:
+    module, _, attribute = part.owner.partition(":")
+    owner: Any
+    try:
+        owner = importlib.import_module(module)
+    except ModuleNotFoundError:
+        return [part.owner]
+    if attribute:
+        owner = getattr(owner, attribute, None)
+        if owner is None:
+            return [part.owner]
+    missing = [f"{part.owner}.{name}" for name in part.names if not hasattr(owner, name)]
+    if part.arguments:
+        known = inspect.signature(owner).parameters
+        missing += [f"{part.owner}({name}=)" for name in part.arguments if name not in known]
+    return missing
