@@ -24,7 +24,12 @@ def test_offer_keeps_everything_rules_can_ask_for() -> None:
     assert isinstance(offer, wire.Offer)
     assert (offer.job_id, offer.dispatch_id, offer.type, offer.metadata) == ("AJ_1", "AD_1", JobType.PUBLISHER, "m")
     assert (offer.agent_name, offer.deployment, dict(offer.attributes)) == ("support", "blue", {"tier": "gold"})
-    assert (offer.room.name, offer.room.sid, offer.room.created_at, offer.room.num_participants) == ("r", "RM_1", 1.5, 3)
+    assert (offer.room.name, offer.room.sid, offer.room.created_at, offer.room.num_participants) == (
+        "r",
+        "RM_1",
+        1.5,
+        3,
+    )
     assert offer.participant is not None
     assert (offer.participant.identity, offer.participant.kind) == ("p", "sip")
     assert agent.Job.FromString(offer.encoded) == job

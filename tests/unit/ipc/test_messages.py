@@ -40,7 +40,9 @@ def test_round_trip(message: object) -> None:
     assert decode(encode(message)) == message  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b'["Nobody", {}]', b'["Hello", {"nonsense": 1}]', b'["Hello", 3]', b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b'["Nobody", {}]', b'["Hello", {"nonsense": 1}]', b'["Hello", 3]', b"\xff"]
+)
 def test_what_is_no_message_is_a_value_error(data: bytes) -> None:
     """A process of the user's cannot make the host do anything else than that."""
     with pytest.raises(ValueError, match="not a message"):
