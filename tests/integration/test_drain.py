@@ -34,7 +34,8 @@ async def entrypoint(ctx: JobContext) -> None:
 
 async def start(run_host: RunHost, folder: Path, server: FakeLiveKitServer, yaml: str = "") -> HostProcess:
     """A registered host of agent `a`."""
-    text = f'load: {{ max_jobs: 50 }}\nagent_name: a\nentrypoint: my_agent:entrypoint\nhttp: {{ listen: "127.0.0.1:0" }}\n{yaml}\n'
+    text = "load: { max_jobs: 50 }\nagent_name: a\nentrypoint: my_agent:entrypoint\n"
+    text += f'http: {{ listen: "127.0.0.1:0" }}\n{yaml}\n'
     host = await run_host(write_agent(folder, CODE, text), server=server)
     await host.wait_event("registered")
     return host
