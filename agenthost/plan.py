@@ -5,33 +5,36 @@ A Plan has one AgentPlan for each agent and one RegistrationKey for each worker 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from agenthost.config.model import Action, AgentConfig, Config, LoadLimits
+from agenthost.config.model import Action, AgentConfig, Config, LiveKitConfig, LoadLimits
 from agenthost.jobs import JobType
 from agenthost.rules import RuleSet, compile_rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationKey:
-    """What the server knows a worker by; two workers with one key share the offers."""
+    """What the server knows a worker by, and which server; two workers with one key share the offers."""
 
     agent_name: str
     type: JobType
     deployment: str
-    url: str
+    server: LiveKitConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentPlan:
     """One agent. `registration` is None for an agent that only rules of others reach (`register: false`).
 
-    `targets` are the ids of the agents whose code its rules may run.
+    `targets` are the ids of the agents whose code its rules may run. `code` is a fingerprint of the files its template
+    imported; it is made outside (plans are pure) and equal plans of different code differ in it alone.
     """
 
     config: AgentConfig
     rules: RuleSet
     registration: RegistrationKey | None
     targets: frozenset[str]
+    code: str
 
     @property
     def id(self) -> str:
@@ -47,15 +50,16 @@ class Plan:
     load: LoadLimits
 
 
-def plan(config: Config) -> Plan:
-    """Resolve a valid configuration."""
+def plan(config: Config, code: Mapping[str, str] = MappingProxyType({})) -> Plan:
+    """Resolve a valid configuration; `code` has the fingerprints of the agents' code, by agent id, where known."""
     by_id = {agent.id: agent for agent in config.agents}
     agents = {
         agent.id: AgentPlan(
             config=agent,
             rules=compile_rules(agent, by_id),
-            registration=_registration(agent, config.livekit.url) if agent.register else None,
+            registration=_registration(agent, config.livekit) if agent.register else None,
             targets=_targets(agent),
+            code=code.get(agent.id, ""),
         )
         for agent in config.agents
     }
@@ -71,5 +75,5 @@ def _targets(agent: AgentConfig) -> frozenset[str]:
     return frozenset(routed | {agent.id} if accepts else routed)
 
 
-def _registration(agent: AgentConfig, url: str) -> RegistrationKey:
-    return RegistrationKey(agent_name=agent.agent_name, type=agent.type, deployment=agent.deployment, url=url)
+def _registration(agent: AgentConfig, server: LiveKitConfig) -> RegistrationKey:
+    return RegistrationKey(agent_name=agent.agent_name, type=agent.type, deployment=agent.deployment, server=server)

@@ -138,7 +138,7 @@ def _banner(host: "Host", command: str, *, local_server: bool) -> "Banner":
     from agenthost.logs.banner import Banner, BannerAgent
     from agenthost.version import __version__
 
-    config = host.plan.config
+    config = host.fleet.plan.config
     agents = tuple(
         BannerAgent(id=agent.id, agent_name=agent.agent_name, type=agent.type, registers=agent.register)
         for agent in config.agents

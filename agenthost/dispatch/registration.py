@@ -56,8 +56,8 @@ class Desk(Protocol):
     def give_back(self, job_id: str, reason: str) -> None:
         """The accepted offer was not assigned: its slot and process are free again."""
 
-    def assigned(self, assignment: Assignment, worker_id: str) -> None:
-        """The job is ours."""
+    def assigned(self, assignment: Assignment, registration: "Registration") -> None:
+        """The job is ours; what becomes of it is reported to this registration."""
 
     def terminated(self, job_id: str) -> None:
         """The server ended the job."""
@@ -241,7 +241,7 @@ class Registration:
             return
         accepted.given_back.cancel()
         assignment = Assignment(offer=event.offer, accept=accepted.accept, token=event.token, url=event.url)
-        self._desk.assigned(assignment, self.worker_id)
+        self._desk.assigned(assignment, self)
 
     def _not_assigned(self, job_id: str) -> None:
         if self._accepted.pop(job_id, None) is not None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from agenthost.dispatch.registration import Registration
 from agenthost.errors import ProcessFailed
+from agenthost.host.generation import Generation
 from agenthost.host.hosted_agent import HostedAgent
 from agenthost.host.load_control import LoadControl
 from agenthost.host.running_jobs import RunningJobs
@@ -36,6 +38,7 @@ class Reservation:
 
     decision: Decision
     target: HostedAgent
+    generation: Generation
     process: JobProcess
 
 
@@ -51,7 +54,7 @@ class OfferDesk:
         closed: Callable[[], str],
         jobs: RunningJobs,
         load: LoadControl,
-        timezone: str,
+        timezone: Callable[[], str],
         metrics: Metrics,
         log: EventLogger,
     ) -> None:
@@ -61,7 +64,7 @@ class OfferDesk:
         self._closed = closed
         self._jobs = jobs
         self._load = load
-        self._timezone = ZoneInfo(timezone)
+        self._timezone = timezone
         self._metrics = metrics
         self._log = log.bind(agent=receiver.id)
         self._reserved: dict[str, Reservation] = {}
@@ -88,16 +91,17 @@ class OfferDesk:
         if reservation is None:
             return
         self._log.warning("job not assigned", job_id=job_id, reason=reason)
-        reservation.target.pool.give_back(reservation.process)
+        reservation.generation.pool.give_back(reservation.process)
         self._free(job_id)
 
-    def assigned(self, assignment: Assignment, worker_id: str) -> None:
+    def assigned(self, assignment: Assignment, registration: Registration) -> None:
         reservation = self._reserved.pop(assignment.offer.job_id)
         self._jobs.start(
             assignment,
-            worker_id,
+            registration,
             receiver=self._receiver,
             target=reservation.target,
+            generation=reservation.generation,
             process=reservation.process,
             permissions=reservation.decision.permissions,
             done=lambda: self._free(assignment.offer.job_id),
@@ -110,7 +114,7 @@ class OfferDesk:
             self._jobs.stop(job_id, "terminated by the server")
 
     def _decide(self, offer: Offer) -> Decision:
-        now = datetime.now(self._timezone)
+        now = datetime.now(ZoneInfo(self._timezone()))
         facts = Facts(now=now, agent_jobs=self._slots.used_by(self._receiver.id))
         return decide(offer, self._receiver.plan.rules, facts)
 
@@ -176,11 +180,14 @@ class OfferDesk:
                 return Reject(reason="handler failed", detail=said.detail)
 
     async def _reserve(self, offer: Offer, decision: Decision, target: HostedAgent, accept: Accept) -> Accept | Reject:
+        generation = target.generation
         try:
-            process = await target.reserve()
+            process = await generation.reserve()
         except ProcessFailed as error:
             return Reject(reason="no process", detail=str(error))
-        self._reserved[offer.job_id] = Reservation(decision=decision, target=target, process=process)
+        self._reserved[offer.job_id] = Reservation(
+            decision=decision, target=target, generation=generation, process=process
+        )
         return accept
 
     def _tell(self, answer: Accept | Reject, log: EventLogger) -> None:

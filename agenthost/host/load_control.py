@@ -8,9 +8,10 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from agenthost.config.model import LoadLimits
-from agenthost.dispatch.registration import LoadReport
+from agenthost.dispatch.registration import LoadReport, Registration
 from agenthost.errors import ProcessFailed
 from agenthost.host.brake import Brake, worth_reporting
 from agenthost.host.hosted_agent import HostedAgent
@@ -58,16 +59,27 @@ class LoadControl:
         self._slots = slots
         self._closed = closed
         self._log = log
-        self._scopes = {HOST: _Scope(limits)} | {key: _Scope(agent.config.load) for key, agent in agents().items()}
+        self._scopes: dict[str, _Scope] = {}
+        self._tuned = asyncio.Event()
+        self.tune(limits)
         self._machine = MachineLoad(cpu=None, memory=None)
         self._sampler = MachineSampler()
-        self._sent: dict[str, _Sent] = {}
+        self._sent: WeakKeyDictionary[Registration, _Sent] = WeakKeyDictionary()
+
+    def tune(self, limits: LoadLimits) -> None:
+        """Take over the host's limits and those of all agents there are now; brakes that are on stay on."""
+        wanted = {HOST: limits} | {key: agent.config.load for key, agent in self._agents().items()}
+        self._scopes = {key: self._scopes.get(key) or _Scope(own) for key, own in wanted.items()}
+        for key, own in wanted.items():
+            self._scopes[key].limits = own
+        self._tuned.set()
 
     async def run(self) -> None:
-        """Sample and report for ever; the owner's task, ended by cancelling it. Idle where no limit needs a sample."""
-        if not any(_needs_samples(scope.limits) for scope in self._scopes.values()):
-            return
+        """Sample and report for ever, while a limit needs it; the owner's task, ended by cancelling it."""
         while True:
+            while not any(_needs_samples(scope.limits) for scope in self._scopes.values()):
+                self._tuned.clear()
+                await self._tuned.wait()
             now = time.monotonic()
             self._machine = self._sampler.sample(now)
             await self._ask_custom()
@@ -82,8 +94,7 @@ class LoadControl:
     def report(self) -> None:
         """Tell every registration its load, if it is worth a message."""
         for agent in self._agents().values():
-            if agent.registration is not None:
-                self._report(agent)
+            self._report(agent)
 
     def parts(self, key: str) -> tuple[LoadPart, ...]:
         """Every limit of the scope and how much of it is used."""
@@ -128,7 +139,10 @@ class LoadControl:
         return self._scopes[key].brake.full or (slots is not None and slots.fraction >= 1.0)
 
     def _report(self, agent: HostedAgent) -> None:
-        sent = self._sent.setdefault(agent.id, _Sent())
+        registration = agent.registration
+        if registration is None:
+            return
+        sent = self._sent.setdefault(registration, _Sent())
         report, now = self.load_of(agent), time.monotonic()
         when = worth_reporting(sent.report, report, last_at=sent.at, now=now)
         if when is None or sent.timer is not None:
@@ -137,8 +151,7 @@ class LoadControl:
             sent.timer = asyncio.get_running_loop().call_later(when - now, self._report_later, agent, sent)
             return
         sent.report, sent.at = report, now
-        if agent.registration is not None:
-            agent.registration.report_load(report)
+        registration.report_load(report)
 
     def _report_later(self, agent: HostedAgent, sent: _Sent) -> None:
         sent.timer = None

@@ -42,6 +42,7 @@ class JobOrder:
     worker_id: str
     agent: str
     receiver: str
+    generation: int
     url: str
     credentials: Credentials
     permissions: Permissions

@@ -7,8 +7,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from agenthost.config.model import LiveKitConfig, Permissions
+from agenthost.config.model import Permissions
+from agenthost.dispatch.registration import Registration
 from agenthost.dispatch.token import Credentials
+from agenthost.host.generation import Generation
 from agenthost.host.hosted_agent import HostedAgent
 from agenthost.host.running_job import JobOrder, RunningJob
 from agenthost.jobs import Assignment, JobOutcome, JobStatus
@@ -22,12 +24,12 @@ CHECK_SECONDS = 1.0
 class RunningJobs:
     """`idle` is set while there is none; `any_forced` tells whether a job was ended before its time."""
 
-    def __init__(self, livekit: LiveKitConfig, *, metrics: Metrics, log: EventLogger) -> None:
-        self._livekit = livekit
-        self._credentials = Credentials(api_key=livekit.api_key, api_secret=livekit.api_secret)
+    def __init__(self, *, metrics: Metrics, log: EventLogger, on_end: Callable[[], None]) -> None:
+        self._on_end = on_end
         self._metrics = metrics
         self._log = log
         self._jobs: dict[str, RunningJob] = {}
+        self._registrations: dict[str, Registration] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self.idle = asyncio.Event()
@@ -37,35 +39,38 @@ class RunningJobs:
     def start(
         self,
         assignment: Assignment,
-        worker_id: str,
+        registration: Registration,
         *,
         receiver: HostedAgent,
         target: HostedAgent,
+        generation: Generation,
         process: JobProcess,
         permissions: Permissions,
         done: Callable[[], None],
     ) -> None:
         """Run the assigned job; `done` is called when its process is gone and its outcome was reported."""
+        server = registration.key.server
         order = JobOrder(
             assignment=assignment,
-            worker_id=worker_id,
+            worker_id=registration.worker_id,
             agent=target.id,
             receiver=receiver.id,
-            url=self._livekit.url,
-            credentials=self._credentials,
+            generation=generation.number,
+            url=server.url,
+            credentials=Credentials(api_key=server.api_key, api_secret=server.api_secret),
             permissions=permissions,
             limits=target.config.limits,
             settings=target.config.settings,
             drain_timeout=receiver.config.drain_timeout,
-            secret_in_job=self._livekit.secret_in_jobs,
+            secret_in_job=server.secret_in_jobs,
         )
 
         def report(status: JobStatus, error: str) -> None:
-            if receiver.registration is not None:
-                receiver.registration.report_job(order.job_id, status, error)
+            registration.report_job(order.job_id, status, error)
 
         job = RunningJob(order, process, reserve=target.reserve, report=report, log=self._log)
         self._jobs[order.job_id] = job
+        self._registrations[order.job_id] = registration
         self.idle.clear()
         self._changed.set()
         task = asyncio.get_running_loop().create_task(self._run(job, done))
@@ -85,6 +90,18 @@ class RunningJobs:
         """How many jobs run this agent's code."""
         return sum(job.order.agent == agent for job in self._jobs.values())
 
+    def of_generation(self, agent: str, number: int) -> int:
+        """How many jobs run on this generation of an agent."""
+        return sum((job.order.agent, job.order.generation) == (agent, number) for job in self._jobs.values())
+
+    def generations(self, agent: str) -> frozenset[int]:
+        """The generations of an agent that jobs run on."""
+        return frozenset(job.order.generation for job in self._jobs.values() if job.order.agent == agent)
+
+    def serves(self, registration: Registration) -> bool:
+        """Whether a job that came in through this registration still runs."""
+        return registration in self._registrations.values()
+
     async def supervise(self) -> None:
         """Check every job once a second while there are any; the owner's task, ended by cancelling it."""
         while True:
@@ -100,7 +117,9 @@ class RunningJobs:
         outcome: JobOutcome = await job.run()
         self.any_forced = self.any_forced or job.forced
         del self._jobs[job.order.job_id]
+        del self._registrations[job.order.job_id]
         self._metrics.job_ended(job.order.agent, outcome=outcome.kind.value)
         done()
+        self._on_end()
         if not self._jobs:
             self.idle.set()

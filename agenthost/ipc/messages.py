@@ -123,6 +123,8 @@ class ForkProcess(Message):
     kind: str  # job | hook | template
     spec: TemplateSpec | None = None
     open_files: int | None = None
+    log_level: str = "INFO"
+    log_levels: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 

@@ -71,6 +71,11 @@ class Hook:
         """A number for the next question."""
         return next(self._numbers)
 
+    def tell(self, message: Message) -> None:
+        """Send something that is no question."""
+        if self._process is not None:
+            self._process.send(message)
+
     async def close(self) -> None:
         process, self._process = self._process, None
         if process is not None:

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 
 from agenthost.errors import ProcessFailed
+from agenthost.ipc.messages import Message
 from agenthost.processes.cause_of_death import explain_exit
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.home import ProcessHome
@@ -82,6 +83,11 @@ class Pool:
         elif process.state is JobProcessState.RESERVED:
             process.discard()
         self._changed.set()
+
+    def tell(self, message: Message) -> None:
+        """Send something to every process of this pool, those that run a job included."""
+        for process in self._processes:
+            process.send(message)
 
     def wake(self) -> None:
         """Look again: `num_idle` changed."""

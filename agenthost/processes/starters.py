@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -56,11 +56,19 @@ class ForkStarter:
 
     template: Template
     open_files: int | None
+    log_level: str
+    log_levels: Mapping[str, str]
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         ends = ProcessEnds.open()
         await process.open(ends)
-        request = ForkProcess(number=process.number, kind=kind, open_files=self.open_files)
+        request = ForkProcess(
+            number=process.number,
+            kind=kind,
+            open_files=self.open_files,
+            log_level=self.log_level,
+            log_levels=self.log_levels,
+        )
         self.template.fork(request, ends, process.refuse)
 
 

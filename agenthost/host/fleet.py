@@ -1,0 +1,125 @@
+"""`Fleet`: the agents of a host and everything they share; what a reload replaces is replaced here.
+
+Runs on the host's loop. `plan`, `agents` and `around` always belong together: `adopt` changes the three in one step.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+
+from agenthost.config.model import Config, LiveKitConfig, LoadLimits
+from agenthost.host.desk import OfferDesk
+from agenthost.host.generation import Generation, Surroundings
+from agenthost.host.hosted_agent import HostedAgent
+from agenthost.host.load_control import LoadControl
+from agenthost.host.registrar import Registrar
+from agenthost.host.running_jobs import RunningJobs
+from agenthost.host.slots import Slots
+from agenthost.host.tasks import Tasks
+from agenthost.ipc.messages import BaseSpec
+from agenthost.logs.events import get_logger
+from agenthost.metrics import Metrics
+from agenthost.plan import Plan
+from agenthost.processes.base import Base
+from agenthost.processes.base_exec import BaseProcess, HostIdentity, base_environment, exec_base
+from agenthost.processes.home import ProcessHome
+
+
+class Fleet:
+    """Begins empty, with a plan but no agents; `closed` says why no offer is accepted ("" while they are)."""
+
+    def __init__(
+        self, plan: Plan, *, first_base: BaseProcess, home: ProcessHome, tasks: Tasks, closed: Callable[[], str]
+    ) -> None:
+        self.plan = plan
+        self.agents: Mapping[str, HostedAgent] = {}
+        self.retired: set[Generation] = set()
+        self.slots = Slots()
+        self.metrics = Metrics()
+        self.jobs = RunningJobs(metrics=self.metrics, log=get_logger("jobs"), on_end=self._job_ended)
+        self.registrar: Registrar
+        self._identity = first_base.identity
+        self._first_base: BaseProcess | None = first_base
+        self._home = home
+        self._tasks = tasks
+        self._closed = closed
+        self.around = self.surroundings(plan, new_base=True)
+        self.load = LoadControl(
+            LoadLimits(), agents=lambda: self.agents, slots=self.slots, closed=closed, log=get_logger("load")
+        )
+
+    def surroundings(self, plan: Plan, *, new_base: bool) -> Surroundings:
+        """What generations of `plan` start in; with a base of its own if what the base imported has changed."""
+        config = plan.config
+        return Surroundings(
+            base=self._new_base(config) if new_base else self.around.base,
+            home=self._home,
+            environment=job_environment(self._identity, config.environment, config.livekit),
+            folder=os.fspath(config.folder),
+            identity=self._identity,
+            log=config.log,
+        )
+
+    def desk(self, agent: HostedAgent) -> OfferDesk:
+        """Who answers the offers of `agent`'s registration."""
+        return OfferDesk(
+            agent,
+            agents=lambda: self.agents,
+            slots=self.slots,
+            closed=self._closed,
+            load=self.load,
+            jobs=self.jobs,
+            timezone=lambda: self.plan.config.timezone,
+            metrics=self.metrics,
+            log=get_logger("dispatch"),
+        )
+
+    def adopt(self, plan: Plan, agents: Mapping[str, HostedAgent], around: Surroundings) -> None:
+        """From now on this is the fleet; the base of before ends if it is another one."""
+        old = self.around
+        self.plan, self.agents, self.around = plan, agents, around
+        self.load.tune(plan.load)
+        self.load.report()
+        if old.base is not around.base:
+            self._tasks.create_task(old.base.close())
+
+    def keep(self, generation: Generation) -> None:
+        """Have a generation keep its idle processes."""
+        self._tasks.create_task(generation.run())
+
+    def retire(self, generation: Generation) -> None:
+        """Give it no more jobs; those it has end by themselves."""
+        self.retired.add(generation)
+        self._tasks.create_task(generation.retire())
+        self._forget_empty()
+
+    async def close(self) -> None:
+        """End all processes that run no job."""
+        for agent in self.agents.values():
+            await agent.generation.retire()
+        await self.around.base.close()
+
+    def _job_ended(self) -> None:
+        self.registrar.close_idle()
+        self._forget_empty()
+
+    def _forget_empty(self) -> None:
+        for generation in list(self.retired):
+            if not self.jobs.of_generation(generation.plan.id, generation.number):
+                self.retired.discard(generation)
+
+    def _new_base(self, config: Config) -> Base:
+        process, self._first_base = self._first_base, None
+        return Base(
+            process or exec_base(self._identity, config.environment),
+            BaseSpec(path=(os.fspath(config.folder),), preload=config.preload),
+            environment=config.environment,
+            home=self._home,
+        )
+
+
+def job_environment(identity: HostIdentity, environment: Mapping[str, str], livekit: LiveKitConfig) -> dict[str, str]:
+    """What user code runs with: never the key or the secret, unless the file says so."""
+    result = base_environment(identity, environment) | {"LIVEKIT_URL": livekit.url}
+    if livekit.secret_in_jobs:
+        result |= {"LIVEKIT_API_KEY": livekit.api_key, "LIVEKIT_API_SECRET": livekit.api_secret}
+    return result

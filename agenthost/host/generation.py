@@ -1,0 +1,185 @@
+"""One agent's code as of one (re)load, running: its template, its pool, its hook process.
+
+    STARTING ──prove()──▶ ACTIVE ──retire()──▶ RETIRED: no idle processes, no template; its jobs end by themselves
+
+Runs on the host's loop. A template is a disposable thing: when it or the base dies another is made, and the jobs that
+run notice nothing.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from agenthost import kernel
+from agenthost.config.model import AgentConfig, LogConfig, StartMethod
+from agenthost.ipc.messages import LogLevels, Message, TemplateSpec
+from agenthost.plan import AgentPlan
+from agenthost.processes.base import Base
+from agenthost.processes.base_exec import HostIdentity
+from agenthost.processes.child_process import ChildProcess
+from agenthost.processes.home import ProcessHome
+from agenthost.processes.hook_process import Hook
+from agenthost.processes.job_process import JobProcess
+from agenthost.processes.pool import Pool
+from agenthost.processes.starters import ForkStarter, SpawnStarter, Starter
+from agenthost.processes.template_keeper import TemplateKeeper
+from agenthost.processes.templates import MustNotFork, Template
+
+ONLY_ROUTES = ""
+"""The entrypoint of a template whose agent has none: its forks can only be hook processes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all agents of a host share."""
+
+    base: Base
+    home: ProcessHome
+    environment: Mapping[str, str]
+    folder: str
+    identity: HostIdentity
+    log: LogConfig
+
+
+class Generation:
+    """`prove` shows that the code works; afterwards `reserve` gives processes for its jobs.
+
+    `number` counts the generations of one agent from 1. An agent without entrypoint only routes: it needs a template
+    for its hook process alone, and no idle processes.
+    """
+
+    def __init__(self, plan: AgentPlan, number: int, around: Surroundings) -> None:
+        self.plan = plan
+        self.number = number
+        self.born = time.time()
+        self._around = around
+        self._log = around.home.log.bind(agent=plan.id, generation=number)
+        self._spec = template_spec(plan.config, around, number)
+        self._modules: tuple[str, ...] = ()
+        self._template = TemplateKeeper(plan.id, make=self._make_template, log=self._log)
+        self._spawns = plan.config.start_method is StartMethod.SPAWN or not kernel.LINUX
+        self.pool = Pool(
+            plan.id,
+            starter=self,
+            home=around.home,
+            num_idle=plan.config.num_idle_processes if self.runs_jobs else 0,
+            init_seconds=plan.config.limits.init,
+        )
+        self.hook: Hook | None = None
+        if self._spec.handler is not None or self._spec.load is not None:
+            self.hook = Hook(plan.id, starter=self, home=around.home, init_seconds=plan.config.limits.init)
+
+    @property
+    def runs_jobs(self) -> bool:
+        """Whether jobs can run this agent's own code."""
+        return self.config.entrypoint is not None
+
+    @property
+    def config(self) -> AgentConfig:
+        return self.plan.config
+
+    async def prove(self) -> None:
+        """Import the code, and run prewarm once where there is one. Raises ProcessFailed (InitFailure: the user's)."""
+        if self.runs_jobs:
+            await self._starter()
+        if self.runs_jobs and (self.config.prewarm is not None or self._spawns):
+            await self.pool.prove()
+        if self.hook is not None:
+            await self.hook.start()
+
+    async def start(self, process: ChildProcess, kind: str) -> None:
+        """The `Starter` of this agent's pool and hook: fork from its template, or spawn where it must not fork."""
+        starter = await self._starter()
+        await starter.start(process, kind)
+
+    async def reserve(self) -> JobProcess:
+        return await self.pool.reserve()
+
+    async def run(self) -> None:
+        """Keep its idle processes; the owner's task, which ends when it is retired."""
+        await self.pool.run()
+
+    def tune(self, plan: AgentPlan, log: LogConfig) -> None:
+        """Take over what of a new plan needs no new generation."""
+        self.plan = plan
+        level = plan.config.log_level or log.level
+        if (level, log.levels) != (self._spec.log_level, self._spec.log_levels):
+            self._spec = replace(self._spec, log_level=level, log_levels=log.levels)
+            self.tell(LogLevels(level=level, levels=log.levels))
+        self.pool.num_idle = plan.config.num_idle_processes if self.runs_jobs else 0
+        self.pool.init_seconds = plan.config.limits.init
+        self.pool.wake()
+
+    def tell(self, message: Message) -> None:
+        """Send something to every process of this generation, its jobs included."""
+        self.pool.tell(message)
+        if self.hook is not None:
+            self.hook.tell(message)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The files of the user's code that the template imported; empty while there is none."""
+        return self._modules
+
+    async def retire(self) -> None:
+        """End the idle processes, the hook process and the template; not the jobs."""
+        await self.pool.close()
+        if self.hook is not None:
+            await self.hook.close()
+        await self._template.close()
+
+    async def _starter(self) -> Starter:
+        limit = self.config.limits.open_files
+        if not self._spawns:
+            try:
+                return ForkStarter(
+                    template=await self._template.living(),
+                    open_files=limit,
+                    log_level=self._spec.log_level,
+                    log_levels=self._spec.log_levels,
+                )
+            except MustNotFork as error:
+                self._fall_back(error.culprits)
+        return SpawnStarter(spec=self._spec, identity=self._around.identity, open_files=limit)
+
+    async def _make_template(self) -> Template:
+        template = await self._around.base.make_template(self._spec, init_seconds=self.config.limits.init)
+        seconds = round(template.ready.result().import_seconds, 3)
+        self._modules = template.ready.result().modules
+        self._log.debug("template ready", pid=template.pid, import_seconds=seconds)
+        return template
+
+    def _fall_back(self, culprits: tuple[str, ...]) -> None:
+        """From now on every process gets an interpreter of its own; said once."""
+        if self._spawns:
+            return
+        self._spawns = True
+        self._log.warning(
+            "forking is not safe",
+            reason="; ".join(culprits),
+            effect="every job starts a fresh interpreter, which is slower and takes more memory",
+            hint="start threads in prewarm or in the entrypoint, not when the module is imported; "
+            "start_method: fork forks all the same, at your risk",
+        )
+
+
+def template_spec(config: AgentConfig, around: Surroundings, generation: int) -> TemplateSpec:
+    """What the template of `config` is to be: the environment in full, without the API key and secret."""
+    custom = config.load.custom
+    return TemplateSpec(
+        agent=config.id,
+        generation=generation,
+        env={**around.environment, **config.env},
+        working_dir=os.fspath(config.working_dir),
+        path=(around.folder,),
+        entrypoint=config.entrypoint or ONLY_ROUTES,
+        prewarm=config.prewarm.callable if config.prewarm else None,
+        prewarm_shared=bool(config.prewarm and config.prewarm.shared),
+        session_end=config.session_end,
+        handler=config.requests.handler,
+        load=custom.callable if custom else None,
+        forks_with_threads=config.start_method is StartMethod.FORK,
+        log_level=config.log_level or around.log.level,
+        log_levels=around.log.levels,
+    )

@@ -1,0 +1,140 @@
+"""Turns the running fleet into what a new plan says: everything new first, then one swap, then the old is retired.
+
+Runs on the host's loop. In order: new base (if what it imports changed), new templates up and proven, new
+registrations open; until here every failure leaves the host exactly as it was. Then plan, generations and
+registrations are replaced in one step of the loop, so an offer meets the old host or the new one and nothing between.
+A start is the same with nothing before it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from agenthost.changes import AgentChange, PlanChange
+from agenthost.dispatch.registration import LoadReport, Registration
+from agenthost.errors import EntrypointError, ProcessFailed
+from agenthost.host.fleet import Fleet
+from agenthost.host.generation import Generation, Surroundings
+from agenthost.host.hosted_agent import HostedAgent
+from agenthost.plan import AgentPlan, Plan
+from agenthost.processes.child_process import InitFailure
+
+_NOT_YET = LoadReport(full=True, fraction=1.0, jobs=0)
+"""What a new registration reports until the swap: an offer before it would find no agent to take it."""
+
+Open = Callable[..., Awaitable[Registration]]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What is new and runs already beside the old; thrown away when anything of it fails."""
+
+    around: Surroundings
+    generations: dict[str, Generation] = field(default_factory=dict)
+    agents: dict[str, HostedAgent] = field(default_factory=dict)
+    registrations: dict[str, Registration] = field(default_factory=dict)
+
+
+async def start(fleet: Fleet, plan: Plan) -> None:
+    """The first plan of a fleet: like a reload from nothing, but a server that is away is tried for ever."""
+    change = PlanChange(agents=tuple(AgentChange(agent=key, added=True) for key in plan.agents))
+    await _apply(fleet, plan, change, Prepared(around=fleet.around), fleet.registrar.open)
+
+
+async def reconcile(fleet: Fleet, plan: Plan, change: PlanChange) -> None:
+    """Make the fleet be `plan`. Raises what kept it from that, and then nothing has changed."""
+    prepared = Prepared(around=fleet.surroundings(plan, new_base=bool(change.base)))
+    await _apply(fleet, plan, change, prepared, fleet.registrar.open_surely)
+
+
+async def _apply(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared, opening: Open) -> None:
+    try:
+        await _start_generations(fleet, plan, change, prepared)
+        await _open_registrations(fleet, plan, change, prepared, opening)
+    except BaseException:
+        await _throw_away(fleet, prepared)
+        raise
+    _swap(fleet, plan, change, prepared)
+
+
+async def _start_generations(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> None:
+    for one in change.agents:
+        if one.added or one.generation:
+            number = fleet.agents[one.agent].generation.number + 1 if one.agent in fleet.agents else 1
+            prepared.generations[one.agent] = Generation(plan.agents[one.agent], number, prepared.around)
+    proofs = [generation.prove() for generation in prepared.generations.values()]
+    results = await asyncio.gather(*proofs, return_exceptions=True)
+    for agent, result in zip(prepared.generations, results, strict=True):
+        if isinstance(result, ProcessFailed):
+            raise _unusable(agent, result)
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _open_registrations(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared, opening: Open) -> None:
+    wanted: list[AgentPlan] = []
+    for one in change.agents:
+        if one.added:
+            prepared.agents[one.agent] = HostedAgent(plan.agents[one.agent], prepared.generations[one.agent])
+        if not one.removed and (one.added or one.registration):
+            wanted.append(plan.agents[one.agent])
+
+    async def open_one(agent: AgentPlan) -> None:
+        if agent.registration is not None:
+            desk = fleet.desk(prepared.agents.get(agent.id) or fleet.agents[agent.id])
+            registration = await opening(agent.id, agent.registration, desk=desk, load=_NOT_YET)
+            prepared.registrations[agent.id] = registration
+
+    results = await asyncio.gather(*map(open_one, wanted), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _swap(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> None:
+    """One step of the loop: no await here."""
+    agents = {key: prepared.agents.get(key) or fleet.agents[key] for key in plan.agents}
+    for one in change.agents:
+        if one.removed:
+            _retire(fleet, fleet.agents[one.agent])
+        else:
+            _update(fleet, agents[one.agent], plan.agents[one.agent], one, prepared)
+    fleet.adopt(plan, agents, prepared.around)
+    for generation in prepared.generations.values():
+        fleet.keep(generation)
+
+
+def _update(fleet: Fleet, agent: HostedAgent, plan: AgentPlan, change: AgentChange, prepared: Prepared) -> None:
+    agent.plan = plan
+    generation = prepared.generations.get(agent.id, agent.generation)
+    if generation is not agent.generation:
+        fleet.retire(agent.generation)
+        agent.generation = generation
+    generation.tune(plan, prepared.around.log)
+    if change.added or change.registration:
+        old, agent.registration = agent.registration, prepared.registrations.get(agent.id)
+        if old is not None:
+            fleet.registrar.retire(old)
+
+
+def _retire(fleet: Fleet, agent: HostedAgent) -> None:
+    fleet.retire(agent.generation)
+    if agent.registration is not None:
+        fleet.registrar.retire(agent.registration)
+
+
+async def _throw_away(fleet: Fleet, prepared: Prepared) -> None:
+    for registration in prepared.registrations.values():
+        await fleet.registrar.discard(registration)
+    await asyncio.gather(*(generation.retire() for generation in prepared.generations.values()))
+    if prepared.around.base is not fleet.around.base:
+        await prepared.around.base.close()
+
+
+def _unusable(agent: str, failure: ProcessFailed) -> EntrypointError:
+    if not isinstance(failure, InitFailure):
+        return EntrypointError(f"agent `{agent}` cannot run: {failure}")
+    report = failure.report
+    where = f" at {report.file}:{report.line}" if report.file else ""
+    message = f"agent `{agent}`: {report.phase} failed{where}: {report.message}"
+    return EntrypointError(message, traceback_text=report.traceback)

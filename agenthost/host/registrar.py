@@ -1,0 +1,96 @@
+"""Opens registrations, and closes those that were replaced when their last job has ended.
+
+Runs on the host's loop. Closing a socket makes the server forget the jobs that came over it, so a replaced
+registration stays open, full, for as long as one of them runs.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+
+from agenthost.dispatch.connection import Connection, ServerAddress, connect
+from agenthost.dispatch.registration import Desk, LoadReport, Registration, RegistrationState
+from agenthost.dispatch.token import Credentials
+from agenthost.errors import ConnectionLost
+from agenthost.host.running_jobs import RunningJobs
+from agenthost.host.tasks import Tasks
+from agenthost.logs.events import get_logger
+from agenthost.plan import RegistrationKey
+
+
+_OVERLAP_SECONDS = 0.5
+
+
+class Registrar:
+    """One for the whole host."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, tasks: Tasks, jobs: RunningJobs) -> None:
+        self._session = session
+        self._tasks = tasks
+        self._jobs = jobs
+        self._open: set[Registration] = set()
+        self._retired: set[Registration] = set()
+        self._log = get_logger("dispatch")
+
+    async def open(self, agent: str, key: RegistrationKey, *, desk: Desk, load: LoadReport) -> Registration:
+        """A registration after its first try, whatever came of it; it goes on trying by itself."""
+        tried = asyncio.Event()
+        registration = Registration(
+            key,
+            connect=self._connector(key),
+            desk=desk,
+            log=self._log.bind(agent=agent),
+            on_change=tried.set,
+        )
+        registration.report_load(load)
+        self._open.add(registration)
+        self._tasks.create_task(registration.run())
+        await tried.wait()
+        return registration
+
+    async def open_surely(self, agent: str, key: RegistrationKey, *, desk: Desk, load: LoadReport) -> Registration:
+        """A registration that the server has confirmed. Raises ConnectionLost when its first try fails."""
+        registration = await self.open(agent, key, desk=desk, load=load)
+        if registration.state is not RegistrationState.REGISTERED:
+            await self.discard(registration)
+            raise ConnectionLost(f"agent `{agent}` could not be registered anew: {registration.reason}")
+        return registration
+
+    async def discard(self, registration: Registration) -> None:
+        """Close one now: nothing came over it that still runs."""
+        self._open.discard(registration)
+        await registration.close()
+
+    def retire(self, registration: Registration) -> None:
+        """Take no more offers on it; it closes when the last job that came over it has ended.
+
+        Not at once: where the new one has the same name, the server must have heard that it is available before it
+        hears that this one is full, and the two sockets are not read in order.
+        """
+        asyncio.get_running_loop().call_later(_OVERLAP_SECONDS, self._retire, registration)
+
+    def _retire(self, registration: Registration) -> None:
+        registration.report_load(LoadReport(full=True, fraction=1.0, jobs=0))
+        self._retired.add(registration)
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close the retired ones that no job needs any more; asked for at the end of every job."""
+        for registration in [one for one in self._retired if not self._jobs.serves(one)]:
+            self._retired.discard(registration)
+            self._log.info("registration closed", agent_name=registration.key.agent_name, reason="replaced")
+            self._tasks.create_task(self.discard(registration))
+
+    async def close(self) -> None:
+        """Close all."""
+        await asyncio.gather(*(registration.close() for registration in self._open))
+
+    def _connector(self, key: RegistrationKey) -> Callable[[], "asyncio.Future[Connection]"]:
+        server = key.server
+        address = ServerAddress(
+            url=server.url,
+            credentials=Credentials(api_key=server.api_key, api_secret=server.api_secret),
+            proxy=server.proxy,
+        )
+        return lambda: asyncio.ensure_future(connect(self._session, address))
