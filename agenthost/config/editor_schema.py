@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from agenthost.config import condition_schema
 from agenthost.config.fields import UNSET, Field, Kind, Spec
 from agenthost.config.host_fields import FILE
 from agenthost.config.units import DURATION_PATTERN, RATIO_PATTERN, SIZE_PATTERN
@@ -18,6 +19,7 @@ DIALECT = "http://json-schema.org/draft-07/schema#"  # what yaml-language-server
 
 _PATTERNS = {Kind.DURATION: DURATION_PATTERN, Kind.SIZE: SIZE_PATTERN, Kind.RATIO: RATIO_PATTERN}
 _EXAMPLES = {Kind.DURATION: "30s", Kind.SIZE: "512MB", Kind.RATIO: "70%"}
+_FREE_MAPS = {"requests.rules[].when": "condition", "tests[].request": "request"}
 _REFERENCE: Schema = {"type": "string", "pattern": r"\$\{"}
 _OBJECTS = {Kind.SECTION, Kind.CATALOG, Kind.FREE_MAP, Kind.TEXT_MAP}
 
@@ -40,7 +42,11 @@ def editor_schema() -> Schema:
         "type": "object",
         **_references(FILE.children),
         "patternProperties": {"^x-": {"description": "Ignored; a place for anchors."}},
-        "definitions": {**definitions, "profiles": _catalog(FILE.children["profiles"], in_profile)},
+        "definitions": {
+            **definitions,
+            **condition_schema.definitions(),
+            "profiles": _catalog(FILE.children["profiles"], in_profile),
+        },
     }
 
 
@@ -129,7 +135,9 @@ def _shape(spec: Spec) -> Schema:
 def _scalar(field: Field) -> Schema:
     match field.kind:
         case Kind.FREE_MAP:
-            return {"type": "object"}
+            return (
+                {"$ref": f"#/definitions/{_FREE_MAPS[field.path]}"} if field.path in _FREE_MAPS else {"type": "object"}
+            )
         case Kind.CHOICE:
             return {"enum": list(field.choices)}
         case Kind.FLAG:

@@ -5,7 +5,7 @@ Secrets are shown as a short fingerprint, so that two files can be compared with
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agenthost.config.fields import Kind, Spec
@@ -15,6 +15,7 @@ from agenthost.config.nodes import BUILT_IN, Node, OriginKind
 from agenthost.config.resolve import AGENT, Resolved
 from agenthost.config.scalars import quote, write_scalar
 
+_HOST = {**FILE.children, "drain_timeout": AGENT.children["drain_timeout"]}
 _NOISE = ("control", "requests.rules", "tests")  # empty by default and better not seen a dozen times
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -29,9 +30,8 @@ class Row:
 
 def rows(resolved: Resolved, *, file: str, defaults: bool) -> tuple[Row, ...]:
     """The configuration, host first. Without `defaults`, what nobody wrote is left out."""
-    specs = {**FILE.children, "drain_timeout": AGENT.children["drain_timeout"]}
     writer = _Writer(file, defaults=defaults)
-    lines = [*writer.section(resolved.host, specs, 0)]
+    lines = [*writer.section(_in_force(resolved), _HOST, 0)]
     lines.append(Row(text="agents:"))
     for name, agent in resolved.agents.items():
         lines.append(Row(text=f"  {write_scalar(name)}:"))
@@ -41,10 +41,15 @@ def rows(resolved: Resolved, *, file: str, defaults: bool) -> tuple[Row, ...]:
 
 def values(resolved: Resolved, *, file: str, defaults: bool) -> dict[str, Any]:
     """The same as plain data: every leaf is `{value, origin}`."""
-    specs = {**FILE.children, "drain_timeout": AGENT.children["drain_timeout"]}
     writer = _Writer(file, defaults=defaults)
     agents = {name: writer.plain(agent, AGENT.children) for name, agent in resolved.agents.items()}
-    return {**writer.plain(resolved.host, specs), "agents": agents}
+    return {**writer.plain(_in_force(resolved), _HOST), "agents": agents}
+
+
+def _in_force(resolved: Resolved) -> Node:
+    """The host's keys without the profiles that were not chosen."""
+    entries = {key: child for key, child in resolved.host.entries.items() if key != "profiles"}
+    return replace(resolved.host, value=entries)
 
 
 class _Writer:

@@ -3,12 +3,26 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from agenthost.config.conditions import ALWAYS, MAX_DEPTH, AllOf, AnyOf, Matches, NotHolding, Sample, parse_condition
+from agenthost.config.conditions import (
+    ALWAYS,
+    GROUPS,
+    MAX_DEPTH,
+    AllOf,
+    AnyOf,
+    Matches,
+    NotHolding,
+    Sample,
+    parse_condition,
+)
+from agenthost.config.matcher_parsing import OPERATORS
 from agenthost.config.matchers import Equals, Matcher
 from agenthost.config.problems import Problem
-from agenthost.config.subjects import find_subject
+from agenthost.config.subjects import KINDS, find_subject
 from agenthost.jobs import JobType
+from agenthost.matching import Compiler
 
 PATH = ("agents", "a", "requests", "rules", 0, "when")
 
@@ -86,3 +100,34 @@ def test_deep_nesting_is_refused_without_recursion() -> None:
         data = {"not": data}
     (problem,) = problems_of(data)
     assert "nest deeper" in problem.message
+
+
+_SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(
+        [10**400, -(10**400), "9" * 5000, "9" * 5000 + "..1", "1..2", "mon..x", "8..30", "//", "/", "[", "/[/"]
+    ),
+    st.sampled_from(["2026-02-30", "10%", "1000%", "5m", "..", "*", "\ud800", "/\ud800/", "/(a{999}){999}/"]),
+)
+_KEYS = st.sampled_from([*KINDS, *OPERATORS, *GROUPS, "job.metadata.x", "job.attributes.x", "rom.name", "", "a.b.c.d"])
+_DATA = st.recursive(
+    _SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_KEYS, inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@given(st.one_of(_DATA, st.dictionaries(_KEYS, _DATA, max_size=3)), st.sampled_from(JobType))
+@settings(max_examples=150, deadline=None)
+def test_whatever_is_written_is_a_condition_or_problems_at_their_places(data: object, type: JobType) -> None:
+    """The parser never raises, and what it accepts compiles."""
+    condition, problems = parse_condition(data, PATH, type)
+    assert all(problem.path[: len(PATH)] == PATH and problem.message for problem in problems)
+    if not problems:
+        compiler = Compiler("front")
+        compiler.compile(condition, "rule")
+        compiler.regex_sets()

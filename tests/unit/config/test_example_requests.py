@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agenthost.config.example_requests import ExampleRequest, parse_request
 from agenthost.config.problems import Problem
@@ -112,3 +114,21 @@ def test_wrong_attribute_among_many_is_pointed_at() -> None:
     """The finding stands at the one that is no string."""
     (problem,) = parse({"job.attributes": {"a": "1", "b": 7}})[1]
     assert problem.path == (*PATH, "job.attributes", "b")
+
+
+_VALUES = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.sampled_from(["5m", 10**400])
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=3), inner, max_size=2)),
+    max_leaves=4,
+)
+_PATHS = st.sampled_from([*KINDS, "job.metadata.a", "job.metadata.a.b", "room.metadata.x", "job.attributes.x", "nope"])
+
+
+@given(st.dictionaries(_PATHS, _VALUES, max_size=4), st.sampled_from(JobType))
+@settings(max_examples=100, deadline=None)
+def test_whatever_is_written_is_a_request_or_problems(data: dict[str, Any], type: JobType) -> None:
+    """Never an exception, and every problem at a key of the request."""
+    _, problems = parse(data, type)
+    assert all(problem.path[: len(PATH)] == PATH for problem in problems)

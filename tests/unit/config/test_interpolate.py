@@ -125,6 +125,9 @@ def test_a_secret_must_be_one_reference() -> None:
 
 def test_hidden_references_are_unknown_values() -> None:
     """A profile that was not chosen is checked, but its variables need not be set."""
-    tree = hide_references(Node(value={"a": Node(value="${A}"), "b": Node(value="b")}))
+    tree = hide_references(
+        Node(value={"a": Node(value="${A}"), "b": Node(value="b"), "c": Node(value=(Node(value="${C}"),))})
+    )
     assert tree.entries["a"].opaque
+    assert tree.entries["c"].items[0].opaque
     assert not tree.entries["b"].opaque

@@ -6,10 +6,12 @@ import jsonschema
 import pytest
 
 from agenthost.config.collector import Collector
+from agenthost.config.condition_schema import DESCRIPTIONS
 from agenthost.config.document import parse
 from agenthost.config.editor_schema import editor_schema
 from agenthost.config.nodes import data
 from agenthost.config.published import main, published
+from agenthost.config.subjects import KINDS
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "config"
@@ -47,6 +49,27 @@ def test_editors_accept_what_the_loader_accepts(name: str) -> None:
 def test_editors_underline_what_the_loader_refuses(line: str) -> None:
     """The usual slips are seen while typing."""
     assert editor_errors(f"{line}\n") != []
+
+
+@pytest.mark.parametrize(
+    ("when", "fine"),
+    [
+        ("{ room.name: 'a*', job.metadata.tier: gold, job.attributes.sip.trunk: t, sample: 10% }", True),
+        ("{ any: [{ time.hour: '8..18' }, { room.age: { gt: 5m } }], not: { job.type: room } }", True),
+        ("{ rom.name: a }", False),
+        ("{ any: { room.name: a } }", False),
+        ("{ room.num_participants: { more: 2 } }", False),
+    ],
+)
+def test_conditions_are_completed_and_checked_in_editors(when: str, fine: bool) -> None:
+    """Every path of `when` is known to the schema, and so are groups and operators."""
+    text = f"entrypoint: a:b\nrequests:\n  rules:\n    - {{ name: a, when: {when}, action: accept }}\n"
+    assert (editor_errors(text) == []) is fine
+
+
+def test_every_path_of_conditions_is_described() -> None:
+    """A new one must be explained to editors too."""
+    assert set(DESCRIPTIONS) == set(KINDS)
 
 
 def test_every_key_is_documented_for_editors() -> None:
