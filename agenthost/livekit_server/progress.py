@@ -39,13 +39,15 @@ def _living_line(stream: TextIO) -> Iterator[Report]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.table import Column
 
+    # the detail alone gives way when the line is too long for the terminal
+    detail_column = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}", style="dim", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn("{task.fields[detail]}", style="dim", table_column=detail_column),
     )
-    progress = Progress(*columns, console=Console(file=stream), transient=True)
+    progress = Progress(*columns, console=Console(file=stream), transient=True, expand=True)
     task = progress.add_task("", total=None, detail="")
 
     def report(step: str, detail: str) -> None:

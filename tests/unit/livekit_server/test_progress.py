@@ -1,6 +1,9 @@
 """How a build looks while it runs."""
 
 import io
+import re
+
+import pytest
 
 from agenthost.livekit_server.progress import build_progress
 
@@ -28,6 +31,17 @@ def test_on_a_terminal_the_line_shows_step_and_detail() -> None:
     assert "building livekit-server" in shown
     assert "golang.org/x/net" in shown
     assert shown.endswith(("\x1b[2K", "\x1b[?25h"))
+
+
+def test_long_detail_gives_way_to_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which step it is and how long it takes stay readable at 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = _Terminal()
+    with build_progress(stream) as report:
+        report("building livekit-server 1.13.5", "github.com/" + "very-long/" * 20)
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).replace("\r", "\n").splitlines()
+    assert any("building livekit-server 1.13.5 0:00:00 github.com/" in line for line in lines)
+    assert max(map(len, lines)) <= 80
 
 
 def test_where_nothing_is_built_nothing_is_shown() -> None:
