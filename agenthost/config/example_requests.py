@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agenthost.config.matcher_scalars import MAX_NUMBER, shown
 from agenthost.config.model import AgentConfig
 from agenthost.config.nodes import Keys
 from agenthost.config.problems import Problem
@@ -126,10 +127,12 @@ def _take(key: str, value: object, path: Keys, job_type: JobType, draft: _Draft)
 
 def _take_text(root: str, value: object, path: Keys, job_type: JobType, draft: _Draft) -> Problem | None:
     if root.endswith(".metadata") and isinstance(value, Mapping | list):
+        if not _is_json(value):
+            return _refused(path, f"`{root}` cannot be written as JSON", "write it as text")
         draft.documents[root] = copy.deepcopy(value)  # paths into it may follow, and the file may use it twice
         return None
     if not isinstance(value, str):
-        return _refused(path, f"`{root}` is text", f'write `"{value}"`')
+        return _refused(path, f"`{root}` is text", f'write `"{shown(value)}"`')
     if root == "job.type" and value != job_type.value:
         return _refused(path, f"the agent is of `type: {job_type.value}`", "leave `job.type` out")
     draft.texts[root] = value
@@ -142,8 +145,19 @@ def _take_json(subject: Subject, value: object, path: Keys, draft: _Draft) -> Pr
         place = place.setdefault(key, {}) if isinstance(place, dict) else None
     if not isinstance(place, dict) or subject.root in draft.texts:
         return _refused(path, f"`{subject}` is inside something that is no mapping", "write one of the two")
+    if not _is_json(value):
+        return _refused(path, f"`{subject}` cannot be written as JSON", "write it as text")
     place[subject.keys[-1]] = value
     return None
+
+
+def _is_json(value: object) -> bool:
+    """Infinity and numbers of thousands of digits are not."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _take_attributes(root: str, value: object, path: Keys, draft: _Draft) -> Problem | None:
@@ -155,7 +169,7 @@ def _take_attributes(root: str, value: object, path: Keys, draft: _Draft) -> Pro
 
 def _take_attribute(root: str, name: str, text: object, path: Keys, draft: _Draft) -> Problem | None:
     if not isinstance(text, str):
-        return _refused(path, f"attributes are strings, and `{name}` is not", f'write `"{text}"`')
+        return _refused(path, f"attributes are strings, and `{name}` is not", f'write `"{shown(text)}"`')
     draft.attributes.setdefault(root, {})[name] = text
     return None
 
@@ -166,7 +180,7 @@ def _take_figure(subject: Subject, value: object, path: Keys, draft: _Draft) -> 
             draft.figures[subject.root] = parse_duration(value if isinstance(value, str) else "")
         except ValueError:
             return _refused(path, f"`{subject}` is a duration", "for example `5m`")
-    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_NUMBER:
         draft.figures[subject.root] = value
     else:
         return _refused(path, f"`{subject}` is a whole number", "for example `2`")

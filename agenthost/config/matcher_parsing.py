@@ -8,7 +8,7 @@ Pure; every problem is reported at the key or list item that causes it.
 import difflib
 from collections.abc import Mapping
 
-from agenthost.config.matcher_scalars import Refused, read_bound, read_exact, read_fraction, read_scalar
+from agenthost.config.matcher_scalars import Refused, read_bound, read_exact, read_fraction, read_scalar, shown
 from agenthost.config.matchers import Compare, Every, Exists, Matcher, NotMatching, OneOf, Order
 from agenthost.config.nodes import Keys
 from agenthost.config.problems import Problem
@@ -100,7 +100,7 @@ def _parse_operator(
     if key == "exists":
         if isinstance(value, bool):
             return Exists(wanted=value)
-        raise Refused(f"`exists` is `true` or `false`, not `{value}`")
+        raise Refused(f"`exists` is `true` or `false`, not `{shown(value)}`")
     if key == "in":
         return _parse_in(value, path, subject, problems)
     raise _unknown_operator(key, subject)

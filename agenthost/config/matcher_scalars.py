@@ -8,7 +8,7 @@ import datetime
 import difflib
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from agenthost.config.matchers import Compare, Equals, Every, Glob, Matcher, OneOf, Order, Regex
 from agenthost.config.regexes import regex_problem
@@ -17,8 +17,10 @@ from agenthost.config.units import parse_duration, parse_ratio, suggest_duration
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WILDCARDS = frozenset("*?[")
+MAX_NUMBER = 1e18  # beyond it neither a count nor what people put into metadata
+MAX_SHOWN = 60
 
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 _REGEX = re.compile(r"/(.*)/", re.DOTALL)
 _FLAGGED_REGEX = re.compile(r"/.*[\^$(\[+|\\].*/[gimsuy]+", re.DOTALL)
@@ -32,6 +34,14 @@ class Refused(Exception):
     def __init__(self, message: str, hint: str = "", *, code: str = "AH233", fix: str | None = None) -> None:
         super().__init__(message)
         self.message, self.hint, self.code, self.fix = message, hint, code, fix
+
+
+def shown(data: object) -> str:
+    """`data` for a message: one line, and not a long one."""
+    if isinstance(data, int) and abs(data) >= MAX_NUMBER:
+        return "a very large number"
+    text = " ".join(str(data).split())
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def read_scalar(data: object, subject: Subject) -> Matcher:
@@ -94,7 +104,7 @@ def _read_text(data: object, subject: Subject) -> Matcher:
 
 
 def _not_text(data: object, subject: Subject) -> Refused:
-    written = str(data).lower() if isinstance(data, bool) else str(data)
+    written = str(data).lower() if isinstance(data, bool) else shown(data)
     what = "attributes are strings" if subject.kind is SubjectKind.ATTRIBUTE else f"`{subject}` is text"
     return Refused(f"{what}: `{written}` never equals one", f'write `"{written}"`', code="AH234", fix=f'"{written}"')
 
@@ -119,8 +129,8 @@ def _exact_text(data: str, subject: Subject) -> Equals:
 def _no_choice(data: object, choices: tuple[str, ...], what: str) -> Refused:
     near = difflib.get_close_matches(str(data).lower(), choices, n=1)
     if near:
-        return Refused(f"{what} is never `{data}`", f"did you mean `{near[0]}`?", fix=near[0])
-    return Refused(f"{what} is never `{data}`", f"one of {', '.join(choices)}")
+        return Refused(f"{what} is never `{shown(data)}`", f"did you mean `{near[0]}`?", fix=near[0])
+    return Refused(f"{what} is never `{shown(data)}`", f"one of {', '.join(choices)}")
 
 
 def _regex(pattern: str) -> Regex:
@@ -132,10 +142,10 @@ def _regex(pattern: str) -> Regex:
 
 
 def _read_json(data: object, subject: Subject) -> Matcher:
-    if isinstance(data, bool | int | float):
+    if isinstance(data, bool) or _is_finite(data):
         return Equals(value=data)
     if not isinstance(data, str):
-        raise Refused(f"`{data}` is no value that a rule can compare with", 'write it as text: `"…"`')
+        raise Refused(f"`{shown(data)}` is no value that a rule can compare with", 'write it as text: `"…"`')
     if found := _number_range(data):
         return _between(float(found[0]), float(found[1]))
     return _pattern(data, subject)
@@ -215,12 +225,18 @@ def _number_range(text: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found and _NUMBER.fullmatch(found[1]) and _NUMBER.fullmatch(found[2]) else None
 
 
+def _is_finite(data: object) -> TypeGuard[int | float]:
+    return isinstance(data, int | float) and abs(data) < MAX_NUMBER
+
+
 def _as_number(data: object, subject: Subject) -> float:
     if isinstance(data, str) and _NUMBER.fullmatch(data.strip()):
         return float(data)
-    if isinstance(data, int | float) and not isinstance(data, bool):
+    if _is_finite(data) and not isinstance(data, bool):
         return float(data)
-    raise Refused(f"`{subject}` is compared with numbers, not with `{data}`", 'for example `{ ge: 2 }` or `"2..5"`')
+    raise Refused(
+        f"`{subject}` is compared with numbers, not with `{shown(data)}`", 'for example `{ ge: 2 }` or `"2..5"`'
+    )
 
 
 def _as_seconds(data: object, subject: Subject) -> float:
@@ -229,15 +245,15 @@ def _as_seconds(data: object, subject: Subject) -> float:
     except ValueError:
         spelling = next(iter(suggest_duration(data)), "")
         hint = f"write `{spelling}`" if spelling else "a duration has a unit: `5m`, `90s`, `1h30m`"
-        what = f"`{subject}` is compared with durations, not with `{data}`"
+        what = f"`{subject}` is compared with durations, not with `{shown(data)}`"
         raise Refused(what, hint, fix=spelling or None) from None
 
 
 def _as_hour(data: object, subject: Subject, *, last: int) -> int:
-    hour = int(data) if isinstance(data, str) and data.strip().isdecimal() else data
+    hour = int(data) if isinstance(data, str) and re.fullmatch("[0-9]{1,2}", data.strip()) else data
     if isinstance(hour, int) and not isinstance(hour, bool) and 0 <= hour <= last:
         return hour
-    raise Refused(f"`{subject}` is a whole hour, 0 to 23, not `{data}`", 'for example `"8..18"`: 8:00 to 17:59')
+    raise Refused(f"`{subject}` is a whole hour, 0 to 23, not `{shown(data)}`", 'for example `"8..18"`: 8:00 to 17:59')
 
 
 def _as_weekday(data: object, subject: Subject) -> int:
@@ -250,4 +266,4 @@ def _as_date(data: object, subject: Subject) -> str:
     try:
         return datetime.date.fromisoformat(str(data)).isoformat()
     except ValueError:
-        raise Refused(f"`{data}` is no date", "write `2026-12-24`, or a pattern such as `*-12-24`") from None
+        raise Refused(f"`{shown(data)}` is no date", "write `2026-12-24`, or a pattern such as `*-12-24`") from None

@@ -93,6 +93,8 @@ def test_attributes_are_written_together_or_one_by_one() -> None:
         ({"job.type": "room"}, "AH225", "job.type"),
         ({"job.metadata": "text", "job.metadata.a": 1}, "AH225", "job.metadata.a"),
         ({"job.metadata.a": 1, "job.metadata.a.b": 1}, "AH225", "job.metadata.a.b"),
+        ({"job.metadata": {"a": float("inf")}}, "AH225", "job.metadata"),
+        ({"job.metadata.a": 10**5000}, "AH225", "job.metadata.a"),
         ({"time.hour": 8}, "AH225", "time.hour"),
         ({"sample": "10%"}, "AH225", "sample"),
     ],
