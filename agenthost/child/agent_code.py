@@ -46,7 +46,10 @@ def load_code(spec: TemplateSpec) -> AgentCode:
         handler=None if spec.handler is None else as_awaitable(resolve(spec.handler), spec.handler, wanted=_HANDLER),
         load=_function(spec.load, (0, 1), _LOAD),
     )
-    return framework.complete(code) if framework is not None else code
+    if framework is None:
+        return code
+    framework.prepare()
+    return framework.complete(code)
 
 
 def reported(code: AgentCode) -> dict[str, Any] | None:

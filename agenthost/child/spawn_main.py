@@ -52,8 +52,6 @@ def _run(request: ForkProcess, channel: BlockingChannel) -> int:
         os.environ[kernel.PROCESS_NUMBER] = str(request.number)
         os.environ.update(request.credentials)
         code = load_code(request.spec)
-        if code.framework is not None:
-            code.framework.prepare()
         if code.prewarm is not None and request.spec.prewarm_shared and request.kind == "job":
             phase = "prewarm"
             run_shared_prewarm(code, userdata)

@@ -39,8 +39,6 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
         enter_environment(spec, descriptors.log)
         with watch:
             code = load_code(spec)
-            if code.framework is not None:
-                code.framework.prepare()
             if code.prewarm is not None and spec.prewarm_shared:
                 phase = "prewarm"
                 _prewarm_for_all(code, userdata, watch)
@@ -51,7 +49,7 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
     gc.freeze()
 
     def run(fork: ForkProcess, ends: Descriptors) -> int:
-        pipe_handler.install(ends.log, level=spec.log_level, levels=spec.log_levels)
+        pipe_handler.install(ends.log, level=fork.log_level, levels=fork.log_levels)
         os.close(descriptors.log)  # the template's: a process holds no end of another one's pipes
         return run_forked(fork, ends, code, userdata)
 
