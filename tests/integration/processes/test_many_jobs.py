@@ -1,0 +1,111 @@
+"""A host that has run many jobs is as it was in the beginning: descriptors, zombies, memory."""
+
+import asyncio
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agenthost.jobs import JobStatus
+from tests.support.agent_host import AgentHost, Start
+from tests.support.polling import poll
+
+QUICK = """
+async def entrypoint(ctx: JobContext) -> None:
+    pass
+"""
+LEAKS = """
+async def entrypoint(ctx: JobContext) -> None:
+    global leaked
+    leaked = os.urandom(1000) * 20_000
+    subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(300)"], start_new_session=True)
+"""
+
+
+async def run_jobs(agent: AgentHost, count: int, *, at_once: int) -> None:
+    """Run `count` jobs to their good ends, some at the same time."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def run_one() -> None:
+        async with gate:
+            job = await agent.offer()
+            await agent.ended(job, JobStatus.SUCCESS)
+
+    await asyncio.gather(*(run_one() for _ in range(count)))
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+async def settled(agent: AgentHost, idle: int) -> dict[str, int]:
+    """Descriptors of the host and its templates, once no job is left."""
+    await agent.wait_idle(idle)
+    await poll(lambda: not agent.zombies(), timeout=5, what="zombies")
+    pids = {"host": agent.host.pid, "base": agent.base, "template": agent.template}
+    return {name: descriptors(pid) for name, pid in pids.items()}
+
+
+@pytest.mark.slow
+async def test_descriptors_are_as_many_after_1000_jobs_and_there_is_no_zombie(start: Start) -> None:
+    """Of the host, the base and the agent template; none of them was replaced meanwhile."""
+    agent = await start(QUICK, "num_idle_processes: 1")
+    await run_jobs(agent, 20, at_once=10)
+    before = await settled(agent, 1)
+    await run_jobs(agent, 1000, at_once=20)
+    assert await settled(agent, 1) == before
+    assert len(agent.host.events("template ready")) == 1
+
+
+async def test_descriptors_are_as_many_after_spawned_jobs(start: Start) -> None:
+    """The same for processes that were exec'd; fewer of them, since each costs a quarter of a second."""
+    agent = await start(QUICK, start_method="spawn")
+    await run_jobs(agent, 2, at_once=1)
+    await poll(lambda: not agent.idle(), timeout=5, what="jobs")
+    before = descriptors(agent.host.pid)
+    await run_jobs(agent, 8, at_once=4)
+    await poll(lambda: descriptors(agent.host.pid) == before, timeout=5, what="descriptors are left open")
+    assert agent.zombies() == []
+
+
+def memory(agent: AgentHost) -> int:
+    """PSS of the host and everything below it, in bytes."""
+    return sum(process.memory_full_info().pss for process in agent.host.survivors())
+
+
+@pytest.mark.slow
+async def test_memory_is_back_after_200_leaking_jobs(start: Start) -> None:
+    """Scenario 11: a process is never used again, and what it left running goes with it; within 5 % of job 5."""
+    agent = await start(LEAKS, "num_idle_processes: 1")
+    await run_jobs(agent, 5, at_once=1)
+    await settled(agent, 1)
+    before = memory(agent)
+    await run_jobs(agent, 200, at_once=4)
+    await settled(agent, 1)
+    await poll(lambda: len(agent.host.survivors()) == 4, timeout=5, what="left behind")
+    assert memory(agent) < 1.05 * before
+
+
+SHARES = """
+import gc
+TABLE = [[number, str(number)] for number in range(1_000_000)]
+BLOCK = os.urandom(1000) * 50_000
+
+def prewarm(proc):
+    gc.collect()
+
+async def entrypoint(ctx: JobContext) -> None:
+    pass
+"""
+
+
+@pytest.mark.slow
+async def test_idle_processes_share_what_was_imported(start: Start) -> None:
+    """Scenario 12: 200 MB of imports and 8 idle processes, each of which has run a full collection."""
+    agent = await start(SHARES, "prewarm: my_agent:prewarm\nnum_idle_processes: 8\nlimits: { init: 30s }")
+    idle = await agent.wait_idle(8, timeout=30)
+    template = psutil.Process(agent.template)
+    assert template.memory_info().rss > 180e6
+    processes = [template, *map(psutil.Process, idle)]
+    assert sum(process.memory_full_info().pss for process in processes) < 200e6 + 8 * 25e6
+    assert max(process.memory_full_info().uss for process in processes[1:]) < 10e6
