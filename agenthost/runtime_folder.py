@@ -12,7 +12,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +36,12 @@ def runtime_folder(environ: Mapping[str, str]) -> Path:
             f"{folder} is not a folder of mode 0700 of this user; remove it or set XDG_RUNTIME_DIR"
         )
     return folder
+
+
+def is_private(folder: Path) -> bool:
+    """Whether nobody but this user can make, replace or lock anything in `folder`."""
+    found = folder.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
 def name_for(file: Path) -> str:
@@ -63,11 +69,30 @@ class HeldFile:
             os.utime(path, ns=(now, now))  # the kernel's own stamp is too coarse to tell which came last
         return cls(path, descriptor)
 
+    @classmethod
+    def claim(cls, path: Path, text: str) -> Self | None:
+        """Write `text` to `path`, unless another process holds a file there: then None, and nothing is changed.
+
+        Also for folders that are not ours alone; nobody there can keep this process waiting.
+        """
+        with _serialized(path.parent):
+            while True:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+                if not _lock(descriptor):
+                    os.close(descriptor)
+                    return None
+                if _same_file(descriptor, path):
+                    break
+                os.close(descriptor)  # its owner ended and removed it between our opening and locking it
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, text.encode())
+        return cls(path, descriptor)
+
     def remove(self) -> None:
         """Delete the file, unless another process took over its name, and let go of it. Twice does no harm."""
         if self._descriptor < 0:
             return
-        with _exclusive(self.path.parent):
+        with _serialized(self.path.parent):
             if _same_file(self._descriptor, self.path):
                 self.path.unlink()
             os.close(self._descriptor)
@@ -81,12 +106,18 @@ def held_files(folder: Path, pattern: str) -> tuple[Path, ...]:
         return tuple(sorted(held, key=lambda path: path.stat().st_mtime_ns, reverse=True))
 
 
-def remove_abandoned(folder: Path, pattern: str) -> None:
-    """Delete the files matching `pattern` whose process ended without removing them (SIGKILL, power loss)."""
+def remove_abandoned(folder: Path, pattern: str, *, with_stem: bool = False) -> None:
+    """Delete the files matching `pattern` whose process ended without removing them (SIGKILL, power loss).
+
+    `with_stem`: such a file guards the one of the same name without the last suffix, which is deleted with it.
+    """
     with _exclusive(folder):
         for path in folder.glob(pattern):
-            if not _is_held(path):
-                path.unlink()
+            if _is_held(path):
+                continue
+            if with_stem:
+                path.with_suffix("").unlink(missing_ok=True)
+            path.unlink()
 
 
 @contextmanager
@@ -98,6 +129,19 @@ def _exclusive(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _serialized(folder: Path) -> AbstractContextManager[None]:
+    """As `_exclusive`, but only where nobody else can hold us up; the file locks themselves are enough elsewhere."""
+    return _exclusive(folder) if folder.exists() and is_private(folder) else nullcontext()
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_held(path: Path) -> bool:

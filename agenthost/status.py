@@ -3,9 +3,10 @@
 The host makes one `HostStatus` when somebody asks; nothing here is kept, and readiness is derived, never stored.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
+from agenthost.config.findings import Finding
 from agenthost.jobs import JobType
 
 
@@ -33,11 +34,41 @@ class LoadPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationStatus:
+    """One generation of an agent's code that new jobs get, or that old ones still run on.
+
+    `since` is when it began to get jobs, in seconds since the epoch; `current` is True for the one that gets them now.
+    """
+
+    number: int
+    jobs: int = 0
+    since: float = 0.0
+    current: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationStatus:
+    """One registration of an agent. `state` is lower case: connecting, registered, draining, closed.
+
+    One that is draining was replaced; it stays open until the last of its `jobs` has ended.
+    """
+
+    agent_name: str
+    type: JobType
+    deployment: str = ""
+    url: str = ""
+    state: str = "connecting"
+    worker_id: str = ""
+    jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentStatus:
     """One agent. `registered` is what the LiveKit server was last heard to say; `registers` whether it is asked at all.
 
     `slots_total` None: no limit of its own. `slots_used` counts accepted jobs that have not started yet, `jobs` those
     that run, `idle` the processes that wait. `load` is the largest fraction of a limit, 0 where there is none.
+    `generations` and `registrations` hold the current one and the older ones that still have jobs, newest first.
     """
 
     id: str
@@ -54,6 +85,8 @@ class AgentStatus:
     full: bool = False
     load: float = 0.0
     load_parts: tuple[LoadPart, ...] = ()
+    generations: tuple[GenerationStatus, ...] = ()
+    registrations: tuple[RegistrationStatus, ...] = ()
 
     @property
     def slots_free(self) -> int | None:
@@ -62,8 +95,17 @@ class AgentStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadStatus:
+    """The last reload. `at` is when it ended, in seconds since the epoch; `message` one sentence about how."""
+
+    ok: bool
+    at: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostStatus:
-    """The whole host. `reload_succeeded` is about the last reload, None when there was none.
+    """The whole host. `last_reload` is None when there was none; `file` is the configuration it runs.
 
     `started_at` is in seconds since the epoch; `slots_*`, `full` and `load*` are those of the host's own `load`.
     """
@@ -77,8 +119,10 @@ class HostStatus:
     full: bool = False
     load: float = 0.0
     load_parts: tuple[LoadPart, ...] = ()
-    reload_succeeded: bool | None = None
+    last_reload: ReloadStatus | None = None
     log_lines_dropped: int = 0
+    pid: int = 0
+    file: str = ""
 
     @property
     def healthy(self) -> bool:
@@ -105,9 +149,63 @@ class HostStatus:
         return None if self.slots_total is None else max(0, self.slots_total - self.slots_used)
 
     @property
+    def reload_succeeded(self) -> bool | None:
+        """None when there was no reload yet."""
+        return None if self.last_reload is None else self.last_reload.ok
+
+    @property
     def jobs(self) -> int:
         return sum(agent.jobs for agent in self.agents)
 
     @property
     def idle(self) -> int:
         return sum(agent.idle for agent in self.agents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeLine:
+    """What a reload does, or would do, to one agent (or, with `agent` empty, to the whole host).
+
+    `kind` is kept, live, new registration, new generation, added, removed or base. `reasons` are short phrases
+    (`limits.memory`, `app/support.py`); `jobs` is how many jobs of the agent run now, on code or settings that
+    they keep.
+    """
+
+    agent: str
+    kind: str
+    reasons: tuple[str, ...] = ()
+    jobs: int = 0
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is different afterwards."""
+        return self.kind != "kept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport:
+    """What a reload would do now. Not `ok`: it would fail, and change nothing, because of `error` and `findings`.
+
+    `source` is the text of `file` without secrets, for showing findings in it; `traceback_text` the user's own
+    traceback, where their code failed. `seconds` is how long it took to find out.
+    """
+
+    ok: bool
+    changes: tuple[ChangeLine, ...] = ()
+    error: str = ""
+    findings: tuple[Finding, ...] = ()
+    file: str = ""
+    source: str = field(default="", repr=False)
+    traceback_text: str = ""
+    seconds: float = 0.0
+
+    @property
+    def has_changes(self) -> bool:
+        return any(line.changes for line in self.changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadReport(PlanReport):
+    """What a reload did. Not `ok`: nothing was changed. `refused`: it was not even tried (the host drains)."""
+
+    refused: bool = False

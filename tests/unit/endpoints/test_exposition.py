@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agenthost.endpoints.exposition import expose
 from agenthost.jobs import JobType
 from agenthost.metrics import Metrics
-from agenthost.status import AgentStatus, HostState, HostStatus, LoadPart
+from agenthost.status import AgentStatus, HostState, HostStatus, LoadPart, ReloadStatus
 
 STATUS = HostStatus(
     state=HostState.RUNNING,
@@ -125,7 +125,8 @@ def test_offers_are_told_by_answer_and_reason() -> None:
 @pytest.mark.parametrize(("succeeded", "value"), [(None, 1), (True, 1), (False, 0)])
 def test_failed_reload_shows_until_one_succeeds(succeeded: bool | None, value: float) -> None:
     """The file on disk is not what runs: worth an alert."""
-    status = HostStatus(state=HostState.RUNNING, version="1", reload_succeeded=succeeded)
+    last = None if succeeded is None else ReloadStatus(ok=succeeded, at=1700000000.0, message="m")
+    status = HostStatus(state=HostState.RUNNING, version="1", last_reload=last)
     assert of(scrape(status), "config_last_reload_successful") == value
 
 

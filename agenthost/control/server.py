@@ -1,0 +1,160 @@
+"""The control socket of a running host: what its own user may ask it and tell it. Runs on the host's loop.
+
+    GET  /status      HostStatus
+    POST /plan        PlanReport: what a reload would do now
+    POST /reload      ReloadReport, when it is done
+    POST /stop        as the first SIGTERM; ?now=1 as the second. Answered with HostStatus
+
+HTTP inside a unix socket of mode 0600; the peer's uid is checked besides, in case the folder of the socket lets
+others rename or re-mode it. A neighbouring file is locked as long as the host lives: a second host of the same file
+is warned and runs without a socket, and what a killed host left behind is removed by the next.
+"""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from agenthost.control.codec import encode
+from agenthost.control.location import LOCK_SUFFIX, SUFFIX, lock_path, sendable_length
+from agenthost.control.peer import is_own_user
+from agenthost.errors import EnvironmentRefused
+from agenthost.logs.events import get_logger
+from agenthost.runtime_folder import HeldFile, is_private, remove_abandoned
+from agenthost.status import HostStatus, PlanReport, ReloadReport
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = get_logger("control")
+
+_STOP_SECONDS = 1.0  # for answers under way when the host ends: a reload is cancelled by then
+_NO_SOCKET = "agenthost status, plan, reload and stop do not reach this host; signals do"
+
+
+class ControlHandler(Protocol):
+    """What the host does with what it is asked. Called on the host's loop; none of these may raise."""
+
+    def status(self) -> HostStatus:
+        """The host at this moment."""
+
+    async def plan(self) -> PlanReport:
+        """What a reload would do; changes nothing."""
+
+    async def reload(self) -> ReloadReport:
+        """Take over the file and the code as they are now; returns when that is done or has failed."""
+
+    def stop(self, *, now: bool) -> None:
+        """End the host as the first SIGTERM does; asked again, it goes on draining.
+
+        `now`: end the running jobs too, as the second signal does, whether or not there was a first.
+        """
+
+
+class ControlSocket:
+    """Listens on `path` for this user's commands; None: not at all. A host without its socket still runs."""
+
+    def __init__(self, path: Path | None, handler: ControlHandler) -> None:
+        self.path = path
+        self._handler = handler
+        self._lock: HeldFile | None = None
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> Path | None:
+        """Listen; the path, or None when there is none to listen on: then a warning in the log says why."""
+        if self.path is None:
+            return None
+        try:
+            self._lock = _claim(self.path)
+            await self._listen(self.path)
+        except (OSError, EnvironmentRefused) as error:
+            await self.stop()
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            _log.warning("no control socket", path=os.fspath(self.path), reason=reason, effect=_NO_SOCKET)
+            return None
+        return self.path
+
+    async def stop(self) -> None:
+        """Stop listening and remove the socket; also fine when it never started."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        if self._lock is not None and self.path is not None:
+            self.path.unlink(missing_ok=True)
+            self._lock.remove()
+            self._lock = None
+
+    async def _listen(self, path: Path) -> None:
+        from aiohttp import web
+
+        app = web.Application(client_max_size=1024, middlewares=[web.middleware(_only_own_user)])
+        app.router.add_get("/status", self._status)
+        app.router.add_post("/plan", self._plan)
+        app.router.add_post("/reload", self._reload)
+        app.router.add_post("/stop", self._stop)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_SECONDS)
+        await self._runner.setup()
+        await web.SockSite(self._runner, _bind(path)).start()
+
+    async def _status(self, request: "web.Request") -> "web.Response":
+        return self._answer_status()
+
+    async def _plan(self, request: "web.Request") -> "web.Response":
+        return _answer(await self._handler.plan())
+
+    async def _reload(self, request: "web.Request") -> "web.Response":
+        return _answer(await self._handler.reload())
+
+    async def _stop(self, request: "web.Request") -> "web.Response":
+        self._handler.stop(now=request.query.get("now") == "1")
+        return self._answer_status()
+
+    def _answer_status(self) -> "web.Response":
+        return _answer(replace(self._handler.status(), pid=os.getpid()))
+
+
+def _claim(path: Path) -> HeldFile:
+    """The lock of `path`, after everything that dead hosts left beside it was removed."""
+    if not sendable_length(path):
+        raise EnvironmentRefused("the path is too long for a socket; set `control.socket` to a shorter one")
+    if path.exists() and not path.is_socket():
+        raise EnvironmentRefused("there is a file of that name; set `control.socket` to another path")
+    if is_private(path.parent):
+        remove_abandoned(path.parent, f"*{SUFFIX}{LOCK_SUFFIX}", with_stem=True)
+    lock = HeldFile.claim(lock_path(path), f"{os.getpid()}\n")
+    if lock is None:
+        raise EnvironmentRefused("another host holds it, for the same file")
+    path.unlink(missing_ok=True)
+    return lock
+
+
+def _bind(path: Path) -> socket.socket:
+    """A socket that was never open to others, not even for a moment."""
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        os.fchmod(bound.fileno(), 0o600)  # Linux gives the file this mode; the umask of the process is everybody's
+        bound.bind(os.fspath(path))
+        path.chmod(0o600)  # for systems that do not
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _answer(value: HostStatus | PlanReport) -> "web.Response":
+    from aiohttp import web
+
+    return web.Response(text=encode(value), content_type="application/json")
+
+
+async def _only_own_user(request: "web.Request", handler: "Handler") -> "web.StreamResponse":
+    from aiohttp import web
+
+    connection = request.transport.get_extra_info("socket") if request.transport else None
+    if connection is None or not is_own_user(connection):
+        return web.Response(status=403, text="only for the user that runs this host\n")
+    return await handler(request)
