@@ -1,8 +1,8 @@
 """`python -m agenthost.child.import_probe`: imports one agent's code as a template would, reports, and ends.
 
 Exec'd by `agenthost validate --import`, one process per agent, thrown away afterwards. Its arguments are the time limit
-in seconds and a descriptor; stdin is a TemplateSpec; what it found goes to the descriptor as TemplateReady or
-InitFailed, or, when the limit is over, as the stacks of all threads.
+in seconds, a descriptor, and the modules of `preload`; stdin is a TemplateSpec; what it found goes to the descriptor as
+TemplateReady or InitFailed, or, when the limit is over, as the stacks of all threads.
 """
 
 import faulthandler
@@ -17,7 +17,7 @@ from agenthost.child.agent_code import load_code
 from agenthost.child.template_main import enter_environment
 from agenthost.child.thread_watch import ThreadWatch
 from agenthost.child.user_errors import describe_failure
-from agenthost.ipc.messages import Message, TemplateReady, TemplateSpec, decode, encode
+from agenthost.ipc.messages import InitFailed, Message, TemplateReady, TemplateSpec, decode, encode
 
 
 def main() -> None:
@@ -31,14 +31,29 @@ def main() -> None:
     # to what SIGALRM does by itself, which is to end the process.
     faulthandler.register(signal.SIGALRM, file=result, all_threads=True, chain=True)
     signal.setitimer(signal.ITIMER_REAL, limit)
-    answer = _try(spec)
+    answer = _preload(spec, sys.argv[3:]) or _import(spec)
     signal.setitimer(signal.ITIMER_REAL, 0)
     with os.fdopen(result, "wb") as stream:
         stream.write(encode(answer))
     os._exit(0)  # whatever threads the code has started shall not keep this process alive
 
 
-def _try(spec: TemplateSpec) -> Message:
+def _preload(spec: TemplateSpec, modules: list[str]) -> Message | None:
+    """What is wrong with the modules of `preload`, which the base imports before any agent's environment is there."""
+    sys.path[:0] = spec.path
+    watch = ThreadWatch()
+    try:
+        with watch:
+            for module in modules:
+                importlib.import_module(module)
+    except BaseException as error:
+        return describe_failure("preload", error)
+    culprits = "; ".join(watch.culprits())
+    message = f"preload may not start threads, for the base template forks; it leaves {culprits}"
+    return InitFailed(phase="preload", error="ThreadStarted", message=message) if culprits else None
+
+
+def _import(spec: TemplateSpec) -> Message:
     began = time.monotonic()
     watch = ThreadWatch()
     try:

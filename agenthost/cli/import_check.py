@@ -45,8 +45,7 @@ def check_by_importing(config: Config, resolved: Resolved, shown: str) -> Import
         answers = list(executor.map(lambda agent: _probe(agent, config), agents))
     tracebacks = []
     for agent, answer in zip(agents, answers, strict=True):
-        node = resolved.agents[agent.id].entries["entrypoint"]
-        _report(agent, answer, node, findings)
+        _report(agent, answer, _blamed(answer, agent, resolved), findings)
         if isinstance(answer, InitFailed) and answer.traceback:
             tracebacks.append(answer.traceback)
     return Imported(findings=findings.findings(), tracebacks=tuple(dict.fromkeys(tracebacks)))
@@ -55,7 +54,7 @@ def check_by_importing(config: Config, resolved: Resolved, shown: str) -> Import
 def _probe(agent: AgentConfig, config: Config) -> Message | str:
     """The process's answer; a text is what it wrote when its time was over, or died without a word."""
     receive, send = os.pipe()
-    command = [sys.executable, "-m", "agenthost.child.import_probe", str(agent.limits.init), str(send)]
+    command = [sys.executable, "-m", "agenthost.child.import_probe", str(agent.limits.init), str(send), *config.preload]
     with os.fdopen(receive, "rb") as answers:
         process = subprocess.Popen(
             command,
@@ -112,6 +111,13 @@ def _answer(data: bytes) -> Message | str:
         return decode(data)
     except ValueError:
         return data.decode(errors="replace")
+
+
+def _blamed(answer: Message | str, agent: AgentConfig, resolved: Resolved) -> Node:
+    """The place in the file that a finding is about: `preload` if that failed, else the agent's entrypoint."""
+    if isinstance(answer, InitFailed) and answer.phase == "preload":
+        return resolved.host.entries["preload"]
+    return resolved.agents[agent.id].entries["entrypoint"]
 
 
 def _report(agent: AgentConfig, answer: Message | str, node: Node, findings: Collector) -> None:

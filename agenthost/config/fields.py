@@ -3,6 +3,9 @@
 The fields themselves are written in `host_fields.py` and `agent_fields.py`, one entry each; the schemas, defaults,
 `explain` and the reference page all come from there. Paths are dotted; `[]` stands for any item of a list, `*` for
 any key of a mapping.
+
+A new field touches: its entry in the table; `model` and `build`; a check where a schema cannot say it; a golden file;
+the published files (`python -m agenthost.config.published`); the changelog.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -105,7 +105,7 @@ def _check_literal(key: str, node: Node, findings: Collector) -> None:
     if given or is_single_reference(node.text):
         return
     hint = f"write `${{LIVEKIT_{key.upper()}}}`, or `${{file:PATH}}`"
-    findings.about("AH303", f"`livekit.{key}` must not stand in the file itself", node, hint=hint)
+    findings.about("AH303", f"`livekit.{key}` must be a reference, not the value itself", node, hint=hint)
 
 
 def _check_presence(livekit: Node, command: str, findings: Collector) -> None:

@@ -34,17 +34,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def probe(folder: Path, *names: str) -> dict[str, str]:
-    """Code and message of what importing each agent's code shows, by agent."""
+def probe(folder: Path, *names: str, preload: str = "[]") -> dict[str, str]:
+    """Code and message of what importing each agent's code shows, by agent (or `preload`)."""
     agents = "".join(f"  {name}: probed_{name}:entrypoint\n" for name in names)
-    text = f"limits: {{ init: 1s }}\nenv: {{ SHARED: 'yes' }}\nagents:\n{agents}"
+    text = f"preload: {preload}\nlimits: {{ init: 1s }}\nenv: {{ SHARED: 'yes' }}\nagents:\n{agents}"
     environ = dict(os.environ) | {"LIVEKIT_URL": "ws://127.0.0.1:1", "LIVEKIT_API_KEY": "key"}
     done = examine_text(text, folder / "agenthost.yaml", Options(environ=environ, command="start"))
     assert done.config is not None, done.findings
     assert done.resolved is not None
     imported = check_by_importing(done.config, done.resolved, "agenthost.yaml")
     return {
-        names[finding.line - 4]: f"{finding.code} {finding.message} | {finding.hint}" for finding in imported.findings
+        ["preload", "", "", "", *names][finding.line - 1]: f"{finding.code} {finding.message} | {finding.hint}"
+        for finding in imported.findings
     }
 
 
@@ -62,6 +63,13 @@ def test_each_way_to_fail_has_its_finding(folder: Path) -> None:
     assert "probed_threaded.py:2" in found["threaded"]
     assert "died without a word" in found["exiting"]
     assert found["leaving"].startswith("AH265")
+
+
+def test_preload_is_imported_first_and_may_not_start_threads(folder: Path) -> None:
+    """In the base, so its failure is not an agent's."""
+    assert probe(folder, "good", preload="[probed_printing]") == {}
+    assert "no key" in probe(folder, "good", preload="[probed_raising]")["preload"]
+    assert "'poller'" in probe(folder, "good", preload="[probed_threaded]")["preload"]
 
 
 def test_nothing_of_an_import_is_left(folder: Path) -> None:
