@@ -2,14 +2,14 @@
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from agenthost.config.editor_schema import editor_schema_text
 from agenthost.config.subjects import KINDS, SubjectKind
 from agenthost.errors import EnvironmentRefused, UsageError
-from agenthost.scaffold.script import ENV_FILE, Script, read_script
+from agenthost.scaffold.script import ENV_FILE, read_script
 from agenthost.scaffold.translation import Translation, translate
 from agenthost.scaffold.yaml_text import render_file
 
@@ -54,7 +54,7 @@ def files_from_script(script: Path, folder: Path) -> tuple[tuple[NewFile, ...], 
     """
     shown = _shown(script, folder)
     settings = read_script(script, _module_name(shown), shown=str(shown))
-    translation = translate(_without_missing_env_file(settings, folder))
+    translation = _without_missing_env_file(translate(settings), folder)
     text = render_file(translation, source=str(shown))
     config = NewFile(name=CONFIG, text=text, about=f"what {shown} sets up")
     entrypoint = str(translation.keys.get("entrypoint", shown))
@@ -122,11 +122,11 @@ def _module_name(shown: Path) -> str:
     return ".".join(parts)
 
 
-def _without_missing_env_file(script: Script, folder: Path) -> Script:
-    """`load_dotenv()` passes over a file that is not there; `env_file` is an error then."""
-    kept = []
-    for setting in script.settings:
-        path = getattr(setting.value, "value", None)
-        if setting.name != ENV_FILE or not isinstance(path, str) or (folder / path).is_file():
-            kept.append(setting)
-    return replace(script, settings=tuple(kept))
+def _without_missing_env_file(translation: Translation, folder: Path) -> Translation:
+    """`load_dotenv` passes over a file that is not there; as `env_file` it is an error."""
+    name = translation.keys.get(ENV_FILE)
+    if name is None or (folder / name).is_file():
+        return translation
+    keys = {key: value for key, value in translation.keys.items() if key != ENV_FILE}
+    note = f"{ENV_FILE}: there is no {name} here; write `{ENV_FILE}: {name}` when there is"
+    return Translation(keys=keys, notes=(*translation.notes, note))

@@ -6,6 +6,7 @@ Understood are `WorkerOptions(...)` and its successor `ServerOptions(...)`, `Age
 """
 
 import ast
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,9 @@ def read_script(file: Path, module: str, *, shown: str) -> Script:
     Raises UsageError when it cannot be read or sets up no agent, EntrypointError when it is not valid Python.
     """
     try:
-        tree = ast.parse(file.read_bytes(), filename=shown)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the parser, about code that is not ours
+            tree = ast.parse(file.read_bytes(), filename=shown)
         return _read(tree, module, shown)
     except OSError as error:
         raise UsageError(f"cannot read {shown}: {(error.strerror or str(error)).lower()}") from None

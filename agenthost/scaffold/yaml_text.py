@@ -1,5 +1,6 @@
 """Writes an agenthost file that people like to go on with: keys in their usual order, notes as comments. Pure."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ def _flow(value: Any) -> str:
         return "{ " + ", ".join(f"{key}: {_flow(child)}" for key, child in value.items()) + " }"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(_flow(item) for item in value) + "]"
-    if isinstance(value, str) and "${" in value:
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'  # inside `{ }` a bare `${…}` is no text
     text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+    if isinstance(value, str) and (text[0] in "'\"" or "${" in value):  # inside `{ }` a bare `${…}` is no text
+        return json.dumps(value, ensure_ascii=False)
     return text.removesuffix("\n").removesuffix("\n...")

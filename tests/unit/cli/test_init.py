@@ -131,6 +131,23 @@ def test_option_beyond_our_bounds_is_a_finding_on_the_new_file(capsys: pytest.Ca
     assert "num_idle_processes: -1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_env_file_is_named_only_if_it_is_there(there: bool) -> None:
+    """Scripts pass over one that is missing, the file does not."""
+    Path("a.py").write_text(
+        "from dotenv import load_dotenv\nfrom livekit.agents import WorkerOptions\nload_dotenv('.env.local')\n"
+        "async def e(ctx): ...\nWorkerOptions(e)\n"
+    )
+    if there:
+        Path(".env.local").write_text("A=1\n")
+    assert main(["init", "--from", "a.py"]) == ExitCode.OK
+    lines = Path("agenthost.yaml").read_text().splitlines()
+    assert ("env_file: .env.local" in lines) is there
+    assert (
+        "# - env_file: there is no .env.local here; write `env_file: .env.local` when there is" in lines
+    ) is not there
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
