@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from statistics import median
 
 import pytest
 
@@ -21,6 +22,8 @@ async def entrypoint(ctx: JobContext) -> None:
             print("still", number)
             await asyncio.sleep(0.02)
         return
+    if not ctx.job.metadata:
+        return
     text = ((LINE + chr(10)) * 1000).encode()
     for _ in range(1000):
         await asyncio.sleep(0)
@@ -32,24 +35,25 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("how", ["python", "native"])
 async def test_100_mb_of_output_stall_nobody_and_what_was_dropped_is_counted(start: Start, how: str) -> None:
     """The host answers offers meanwhile, the neighbour's lines are all there, and every line is shown or counted."""
     agent = await start(CODE, "log_level: INFO")
     quiet, _ = await agent.start_job("quiet")
     noisy, _ = await agent.start_job(how)
-    longest, answered = 0.0, 0
-    while not agent.server.statuses(noisy)[1:]:
+    seconds = []
+    while not agent.host.events("job ended", job_id=noisy):
         began = time.monotonic()
         offer = await agent.try_offer()
         assert offer.outcome is OfferOutcome.ASSIGNED
-        longest, answered = max(longest, time.monotonic() - began), answered + 1
+        seconds.append(time.monotonic() - began)
         await asyncio.sleep(0.02)
     await agent.ended(noisy, JobStatus.SUCCESS)
     await agent.ended(quiet, JobStatus.SUCCESS)
-    await agent.host.wait_event("job ended", job_id=noisy)
-    assert answered > 5
-    assert longest < 0.5, "the host's loop stood still"
+    assert len(seconds) > 10
+    assert median(seconds) < 0.2 and max(seconds) < 2.0, "the host's loop stood still"
     said = [line.message for line in agent.host.lines if line.fields.get("job_id") == quiet and line.name == "stdout"]
     assert said == [f"still {number}" for number in range(100)]
     lines = [line for line in agent.host.lines if line.fields.get("job_id") == noisy]
