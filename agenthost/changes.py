@@ -14,7 +14,7 @@ from agenthost.plan import AgentPlan, Plan
 
 CODE = "code"
 ENVIRONMENT = "environment"
-_NOT_COMPARED = frozenset({"place", "id"})
+_NOT_COMPARED = frozenset({"place", "id", "written"})
 _SPELLED = {
     "log.level": "log_level",
     "log.levels": "log_levels",

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from agenthost.code_values import CodeValues
 from agenthost.config.model import Action, AgentConfig, Config, LiveKitConfig, LoadLimits
+from agenthost.errors import EntrypointError
 from agenthost.jobs import JobType
 from agenthost.rules import RuleSet, compile_rules
+from agenthost.taking_over import taken_over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +29,13 @@ class RegistrationKey:
 class AgentPlan:
     """One agent. `registration` is None for an agent that only rules of others reach (`register: false`).
 
+    `config` is what the file says and, where it says nothing, the agent's code; `written` is the file alone.
     `targets` are the ids of the agents whose code its rules may run. `code` is a fingerprint of the files its template
     imported; it is made outside (plans are pure) and equal plans of different code differ in it alone.
     """
 
     config: AgentConfig
+    written: AgentConfig
     rules: RuleSet
     registration: RegistrationKey | None
     targets: frozenset[str]
@@ -50,18 +55,26 @@ class Plan:
     load: LoadLimits
 
 
-def plan(config: Config, code: Mapping[str, str] = MappingProxyType({})) -> Plan:
-    """Resolve a valid configuration; `code` has the fingerprints of the agents' code, by agent id, where known."""
-    by_id = {agent.id: agent for agent in config.agents}
+def plan(
+    config: Config,
+    code: Mapping[str, str] = MappingProxyType({}),
+    values: Mapping[str, CodeValues] = MappingProxyType({}),
+) -> Plan:
+    """Resolve a valid configuration, by agent id with what is known of the agents' code.
+
+    `code` has the fingerprints of its files, `values` what code for livekit-agents says about how it is hosted.
+    """
+    by_id = {agent.id: taken_over(agent, values[agent.id]) if agent.id in values else agent for agent in config.agents}
     agents = {
         agent.id: AgentPlan(
             config=agent,
+            written=written,
             rules=compile_rules(agent, by_id),
             registration=_registration(agent, config.livekit) if agent.register else None,
             targets=_targets(agent),
             code=code.get(agent.id, ""),
         )
-        for agent in config.agents
+        for written, agent in zip(config.agents, by_id.values(), strict=True)
     }
     return Plan(config=config, agents=agents, load=config.load)
 
@@ -77,3 +90,21 @@ def _targets(agent: AgentConfig) -> frozenset[str]:
 
 def _registration(agent: AgentConfig, server: LiveKitConfig) -> RegistrationKey:
     return RegistrationKey(agent_name=agent.agent_name, type=agent.type, deployment=agent.deployment, server=server)
+
+
+def check_together(plan: Plan) -> None:
+    """What the file's checks could not know when agents are named by their code. Raises EntrypointError."""
+    seen: dict[RegistrationKey, str] = {}
+    for agent in plan.agents.values():
+        other = seen.setdefault(agent.registration, agent.id) if agent.registration is not None else agent.id
+        if other != agent.id:
+            raise EntrypointError(
+                f"the agents `{other}` and `{agent.id}` register alike (agent_name {agent.config.agent_name!r}, type "
+                f"{agent.config.type.value}): give one another `agent_name`, in the file or in its code"
+            )
+        for target in sorted(agent.targets):
+            if plan.agents[target].config.type is not agent.config.type:
+                raise EntrypointError(
+                    f"a rule of the agent `{agent.id}` names `{target}`, whose code is of another type "
+                    f"({plan.agents[target].config.type.value}): a rule can only name an agent of its own `type`"
+                )

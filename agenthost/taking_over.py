@@ -20,7 +20,9 @@ def taken_over(agent: AgentConfig, values: CodeValues) -> AgentConfig:
         "num_idle_processes": values.num_idle_processes,
         "drain_timeout": values.drain_timeout,
     }
-    plain: dict[str, Any] = {key: value for key, value in given.items() if value is not None and key not in agent.written}
+    plain: dict[str, Any] = {
+        key: value for key, value in given.items() if value is not None and key not in agent.written
+    }
     result = replace(
         agent,
         **plain,

@@ -49,9 +49,10 @@ _HOST = (
     Field(
         path="livekit.secret_in_jobs",
         kind=Kind.FLAG,
-        default=False,
+        default_text="`false`; `true` for code written for livekit-agents",
         apply=Apply.GENERATION,
-        description="Jobs see the raw key and secret, for code that needs the pair itself.",
+        description="Jobs see the raw key and secret, for code that needs the pair itself; its import only if this is "
+        "written as `true`.",
     ),
     Field(
         path="livekit.proxy",

@@ -183,13 +183,16 @@ class AgentConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveKitConfig:
-    """Empty `url`: none was given anywhere (an error for `start`, the local server for `dev`)."""
+    """Empty `url`: none was given anywhere (an error for `start`, the local server for `dev`).
+
+    `secret_in_jobs` None: only the jobs of code for livekit-agents see the raw pair.
+    """
 
     url: str
     api_key: str = field(repr=False)
     api_secret: str = field(repr=False)
     proxy: str | None
-    secret_in_jobs: bool
+    secret_in_jobs: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

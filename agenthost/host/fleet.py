@@ -6,6 +6,7 @@ Runs on the host's loop. `plan`, `agents` and `around` always belong together: `
 import os
 from collections.abc import Callable, Mapping
 
+from agenthost.code_values import CodeValues
 from agenthost.config.model import Config, LiveKitConfig, LoadLimits
 from agenthost.host.desk import OfferDesk
 from agenthost.host.generation import Generation, Surroundings
@@ -57,6 +58,7 @@ class Fleet:
             folder=os.fspath(config.folder),
             identity=self._identity,
             log=config.log,
+            livekit=config.livekit,
         )
 
     def desk(self, agent: HostedAgent) -> OfferDesk:
@@ -72,6 +74,11 @@ class Fleet:
             metrics=self.metrics,
             log=get_logger("dispatch"),
         )
+
+    def code_values(self) -> dict[str, CodeValues]:
+        """What the running code for livekit-agents says about how it is hosted, by agent id."""
+        generations = {key: agent.generation for key, agent in self.agents.items()}
+        return {key: generation.values for key, generation in generations.items() if generation.values is not None}
 
     def adopt(self, plan: Plan, agents: Mapping[str, HostedAgent], around: Surroundings) -> None:
         """From now on this is the fleet; the base of before ends if it is another one."""

@@ -10,9 +10,11 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from agenthost import kernel
-from agenthost.config.model import AgentConfig, LogConfig, StartMethod
+from agenthost.code_values import CodeValues
+from agenthost.config.model import AgentConfig, LiveKitConfig, LogConfig, StartMethod
 from agenthost.ipc.messages import LogLevels, Message, TemplateSpec
 from agenthost.plan import AgentPlan
 from agenthost.processes.base import Base
@@ -25,6 +27,7 @@ from agenthost.processes.pool import Pool
 from agenthost.processes.starters import ForkStarter, SpawnStarter, Starter
 from agenthost.processes.template_keeper import TemplateKeeper
 from agenthost.processes.templates import MustNotFork, Template
+from agenthost.taking_over import taken_over
 
 ONLY_ROUTES = ""
 """The entrypoint of a template whose agent has none: its forks can only be hook processes."""
@@ -40,6 +43,7 @@ class Surroundings:
     folder: str
     identity: HostIdentity
     log: LogConfig
+    livekit: LiveKitConfig
 
 
 class Generation:
@@ -55,7 +59,8 @@ class Generation:
         self.born = time.time()
         self._around = around
         self._log = around.home.log.bind(agent=plan.id, generation=number)
-        self._spec = template_spec(plan.config, around, number)
+        self.values: CodeValues | None = None
+        self._spec = template_spec(plan.written, around, number)
         self._modules: tuple[str, ...] = ()
         self._template = TemplateKeeper(plan.id, make=self._make_template, log=self._log)
         self._spawns = plan.config.start_method is StartMethod.SPAWN or not kernel.LINUX
@@ -67,8 +72,7 @@ class Generation:
             init_seconds=plan.config.limits.init,
         )
         self.hook: Hook | None = None
-        if self._spec.handler is not None or self._spec.load is not None:
-            self.hook = Hook(plan.id, starter=self, home=around.home, init_seconds=plan.config.limits.init)
+        self._make_hook()
 
     @property
     def runs_jobs(self) -> bool:
@@ -84,9 +88,16 @@ class Generation:
         if self.runs_jobs:
             await self._starter()
         if self.runs_jobs and (self.config.prewarm is not None or self._spawns):
-            await self.pool.prove()
+            process = await self.pool.prove()
+            self._learn(process.code)
         if self.hook is not None:
             await self.hook.start()
+
+    @property
+    def sees_secret(self) -> bool:
+        """Whether its processes are given LiveKit's key and secret: by the file, else if it is code that expects it."""
+        written = self._around.livekit.secret_in_jobs
+        return self.values is not None if written is None else written
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         """The `Starter` of this agent's pool and hook: fork from its template, or spawn where it must not fork."""
@@ -107,9 +118,7 @@ class Generation:
         if (level, log.levels) != (self._spec.log_level, self._spec.log_levels):
             self._spec = replace(self._spec, log_level=level, log_levels=log.levels)
             self.tell(LogLevels(level=level, levels=log.levels))
-        self.pool.num_idle = plan.config.num_idle_processes if self.runs_jobs else 0
-        self.pool.init_seconds = plan.config.limits.init
-        self.pool.wake()
+        self._tune_pool()
 
     def tell(self, message: Message) -> None:
         """Send something to every process of this generation, its jobs included."""
@@ -129,6 +138,39 @@ class Generation:
             await self.hook.close()
         await self._template.close()
 
+    def _learn(self, code: Mapping[str, Any] | None) -> None:
+        """Code for livekit-agents says itself how it wants to be hosted, which is known once it is imported."""
+        if code is None or self.values is not None:
+            return
+        self.values = CodeValues(**code)
+        self.plan = replace(self.plan, config=taken_over(self.plan.written, self.values))
+        self._tune_pool()
+        self._make_hook()
+        if self._around.livekit.secret_in_jobs is None:
+            self._log.info(
+                "jobs see the API key and secret",
+                reason=f"the code is written for {self.values.framework}, which expects them",
+                hint="livekit.secret_in_jobs: false withholds them; ctx.api works all the same",
+            )
+
+    def _make_hook(self) -> None:
+        """There is one where the file or the code names a function for it."""
+        config = self.config
+        if self.hook is None and (config.requests.handler is not None or config.load.custom is not None):
+            self.hook = Hook(config.id, starter=self, home=self._around.home, init_seconds=config.limits.init)
+
+    def _tune_pool(self) -> None:
+        self.pool.num_idle = self.config.num_idle_processes if self.runs_jobs else 0
+        self.pool.init_seconds = self.config.limits.init
+        self.pool.wake()
+
+    @property
+    def _credentials(self) -> dict[str, str]:
+        livekit = self._around.livekit
+        if not self.sees_secret:
+            return {}
+        return {"LIVEKIT_API_KEY": livekit.api_key, "LIVEKIT_API_SECRET": livekit.api_secret}
+
     async def _starter(self) -> Starter:
         limit = self.config.limits.open_files
         if not self._spawns:
@@ -138,15 +180,19 @@ class Generation:
                     open_files=limit,
                     log_level=self._spec.log_level,
                     log_levels=self._spec.log_levels,
+                    credentials=self._credentials,
                 )
             except MustNotFork as error:
                 self._fall_back(error.culprits)
-        return SpawnStarter(spec=self._spec, identity=self._around.identity, open_files=limit)
+        return SpawnStarter(
+            spec=self._spec, identity=self._around.identity, open_files=limit, credentials=self._credentials
+        )
 
     async def _make_template(self) -> Template:
         template = await self._around.base.make_template(self._spec, init_seconds=self.config.limits.init)
         seconds = round(template.ready.result().import_seconds, 3)
         self._modules = template.ready.result().modules
+        self._learn(template.ready.result().code)
         self._log.debug("template ready", pid=template.pid, import_seconds=seconds)
         return template
 

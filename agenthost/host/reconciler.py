@@ -8,15 +8,16 @@ A start is the same with nothing before it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from agenthost.changes import AgentChange, PlanChange
+from agenthost.changes import AgentChange, PlanChange, diff
 from agenthost.dispatch.registration import LoadReport, Registration
 from agenthost.errors import EntrypointError, ProcessFailed
 from agenthost.host.fleet import Fleet
 from agenthost.host.generation import Generation, Surroundings
 from agenthost.host.hosted_agent import HostedAgent
-from agenthost.plan import AgentPlan, Plan
+from agenthost.plan import AgentPlan, Plan, check_together
+from agenthost.plan import plan as make_plan
 from agenthost.processes.child_process import InitFailure
 
 _NOT_YET = LoadReport(full=True, fraction=1.0, jobs=0)
@@ -50,6 +51,7 @@ async def reconcile(fleet: Fleet, plan: Plan, change: PlanChange) -> None:
 async def _apply(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared, opening: Open) -> None:
     try:
         await _start_generations(fleet, plan, change, prepared)
+        plan, change = _with_what_code_says(fleet, plan, change, prepared)
         await _open_registrations(fleet, plan, change, prepared, opening)
     except BaseException:
         await _throw_away(fleet, prepared)
@@ -69,6 +71,22 @@ async def _start_generations(fleet: Fleet, plan: Plan, change: PlanChange, prepa
             raise _unusable(agent, result)
         if isinstance(result, BaseException):
             raise result
+
+
+def _with_what_code_says(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> tuple[Plan, PlanChange]:
+    """Code for livekit-agents names its agent, permissions and limits itself: known now that it is imported."""
+    new = {key: generation.values for key, generation in prepared.generations.items()}
+    if not any(new.values()):
+        return plan, change
+    values = {key: said for key, said in (fleet.code_values() | new).items() if said is not None}
+    again = make_plan(plan.config, {key: agent.code for key, agent in plan.agents.items()}, values)
+    check_together(again)
+    found = {one.agent: one for one in diff(fleet.plan, again).agents}
+    agents = tuple(
+        one if one.added or one.removed else replace(found[one.agent], generation=one.generation)
+        for one in change.agents
+    )
+    return again, replace(change, agents=agents)
 
 
 async def _open_registrations(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared, opening: Open) -> None:

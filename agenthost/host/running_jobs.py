@@ -62,7 +62,7 @@ class RunningJobs:
             limits=target.config.limits,
             settings=target.config.settings,
             drain_timeout=receiver.config.drain_timeout,
-            secret_in_job=server.secret_in_jobs,
+            secret_in_job=generation.sees_secret,
         )
 
         def report(status: JobStatus, error: str) -> None:

@@ -6,7 +6,8 @@ subclass. A process exists for us from its Hello on: it is then our child and ha
 
 import asyncio
 import signal
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
@@ -29,13 +30,17 @@ left behind holds an end open."""
 
 
 class ChildProcess:
-    """Made before the process exists; `opened` hands over our ends, `started`, `ready` and `ended` tell its life."""
+    """Made before the process exists; `opened` hands over our ends, `started`, `ready` and `ended` tell its life.
+
+    `code` is what a process that was not forked reports of its code once it is ready (see `Ready`).
+    """
 
     def __init__(self, *, number: int, agent: str, home: ProcessHome) -> None:
         loop = asyncio.get_running_loop()
         self.number = number
         self.agent = agent
         self.pid: int | None = None
+        self.code: Mapping[str, Any] | None = None
         self.born = loop.time()
         self.started: asyncio.Future[int] = loop.create_future()
         self.ready: asyncio.Future[float] = loop.create_future()
@@ -71,6 +76,7 @@ class ChildProcess:
                 if self.pid is None:
                     self.adopt(message.pid)
             case Ready():
+                self.code = message.code
                 _resolve(self.ready, message.init_seconds)
             case InitFailed():
                 self.init_failed(message)

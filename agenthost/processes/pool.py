@@ -61,11 +61,12 @@ class Pool:
                 self._shrink()
                 await self._changed.wait()
 
-    async def prove(self) -> None:
+    async def prove(self) -> JobProcess:
         """Start one process and wait until it is ready. Raises ProcessFailed (InitFailure with the user's error)."""
         process = await self._start()
         await self._wait_ready(process)
         self._changed.set()
+        return process
 
     async def reserve(self) -> JobProcess:
         """A started process for one job: an idle one if there is, else a new one. Raises ProcessFailed."""

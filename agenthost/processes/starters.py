@@ -9,7 +9,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from agenthost import kernel
@@ -58,6 +58,7 @@ class ForkStarter:
     open_files: int | None
     log_level: str
     log_levels: Mapping[str, str]
+    credentials: Mapping[str, str] = field(repr=False)
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         ends = ProcessEnds.open()
@@ -68,6 +69,7 @@ class ForkStarter:
             open_files=self.open_files,
             log_level=self.log_level,
             log_levels=self.log_levels,
+            credentials=self.credentials,
         )
         self.template.fork(request, ends, process.refuse)
 
@@ -79,6 +81,7 @@ class SpawnStarter:
     spec: TemplateSpec
     identity: HostIdentity
     open_files: int | None
+    credentials: Mapping[str, str] = field(repr=False)
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         ends = ProcessEnds.open()
@@ -90,7 +93,10 @@ class SpawnStarter:
         finally:
             ends.close_theirs()
         limit = self.open_files or self.identity.open_files
-        process.send(ForkProcess(number=process.number, kind=kind, spec=self.spec, open_files=limit))
+        request = ForkProcess(
+            number=process.number, kind=kind, spec=self.spec, open_files=limit, credentials=self.credentials
+        )
+        process.send(request)
 
     def _exec(self, process: ChildProcess, ends: ProcessEnds) -> None:
         channel, stdout, stderr, log = ends.theirs

@@ -50,7 +50,7 @@ class VoiceClient:
 
     @asynccontextmanager
     async def speaking(self, wave: bytes) -> AsyncIterator[None]:
-        """A microphone that says `wave` (16 bit, 48 kHz) over and over, as long as the block runs, and is silent then."""
+        """A microphone that says `wave` (16 bit, 48 kHz) over and over, as long as the block runs."""
         source = rtc.AudioSource(RATE, num_channels=1)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
