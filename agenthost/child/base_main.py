@@ -21,6 +21,7 @@ from agenthost.child.rehearsal import warm_up
 from agenthost.child.template_main import run_template
 from agenthost.child.thread_watch import ThreadWatch
 from agenthost.child.user_errors import describe_failure
+from agenthost.child.user_modules import user_modules
 from agenthost.ipc.messages import PACKET_BYTES, BaseSpec, ForkProcess, InitFailed, TemplateReady, decode, encode
 
 CONTROL_FD = 3
@@ -64,7 +65,7 @@ def main() -> int:
     server = ForkServer(
         control, host_pid=arguments.host_pid, host_id=arguments.host_id, run=run, obstacle=lambda: _obstacle(watch)
     )
-    server.send(TemplateReady(pid=0, import_seconds=time.monotonic() - began))
+    server.send(TemplateReady(pid=0, import_seconds=time.monotonic() - began, modules=user_modules()))
     return server.serve()
 
 

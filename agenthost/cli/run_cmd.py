@@ -7,7 +7,7 @@ the defaults of somebody at a keyboard.
 import argparse
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
         env_file=args.env_file,
         log_level=args.log_level,
     )
-    loaded = _load(args, options)
-    return asyncio.run(_serve(loaded, args.command, base))
+    return asyncio.run(_serve(lambda: _load(args, options), args.command, base))
 
 
 def _load(args: argparse.Namespace, options: "Options") -> "Loaded":
@@ -74,39 +73,64 @@ def _load(args: argparse.Namespace, options: "Options") -> "Loaded":
     return loaded(examine(find_file(args.file, os.environ), options))
 
 
-async def _serve(loaded: "Loaded", command: "Literal['dev', 'start']", base: "BaseProcess") -> int:
+async def _serve(read: "Callable[[], Loaded]", command: "Literal['dev', 'start']", base: "BaseProcess") -> int:
     from agenthost.logs.setup import start_logging
 
+    loaded = read()
     logs = start_logging(loaded.config.log, command=command, stream=sys.stdout)
     try:
         _log_warnings(loaded)
-        async with _livekit(loaded.config, command) as (config, server_pid):
-            return await _host(config, command, base, logs, server_pid)
+        async with _local_server(loaded.config, command) as server:
+            first = _on_server(loaded, server).config
+            return await _host(first, lambda: _on_server(read(), server), command, base, logs, server)
     finally:
         logs.stop()
 
 
 async def _host(
-    config: "Config", command: str, base: "BaseProcess", logs: "LogSystem", server_pid: int | None
+    config: "Config",
+    read: "Callable[[], Loaded]",
+    command: str,
+    base: "BaseProcess",
+    logs: "LogSystem",
+    server: "LocalServer | None",
 ) -> ExitCode:
     from agenthost.host.host import Host
     from agenthost.plan import plan
 
     def started(host: "Host") -> None:
-        logs.show(_banner(host, command, local_server=server_pid is not None))
+        logs.show(_banner(host, command, local_server=server is not None))
 
-    spare = () if server_pid is None else (server_pid,)
-    return await Host(plan(config), base=base, logs=logs, on_started=started, spare_pids=spare).run()
+    host = Host(
+        plan(config),
+        base=base,
+        read=read,
+        logs=logs,
+        on_started=started,
+        hang_up_reloads=command == "start",
+        spare_pids=() if server is None else (server.pid,),
+    )
+    return await host.run()
+
+
+def _on_server(loaded: "Loaded", server: "LocalServer | None") -> "Loaded":
+    """The configuration as read, on the LiveKit server of our own if it names none."""
+    from dataclasses import replace
+
+    config = loaded.config
+    if server is None or config.livekit.url:
+        return loaded
+    livekit = replace(config.livekit, url=server.url, api_key=server.api_key, api_secret=server.api_secret)
+    return replace(loaded, config=replace(config, livekit=livekit))
 
 
 @asynccontextmanager
-async def _livekit(config: "Config", command: str) -> "AsyncIterator[tuple[Config, int | None]]":
-    """The configuration with a LiveKit server in it: the given one, or under `dev` one of our own for as long."""
+async def _local_server(config: "Config", command: str) -> "AsyncIterator[LocalServer | None]":
+    """Under `dev`, where no LiveKit server is configured, one of our own for as long."""
     if config.livekit.url or command != "dev":
-        yield config, None
+        yield None
         return
     import asyncio
-    from dataclasses import replace
 
     from agenthost.livekit_server import session_file
     from agenthost.livekit_server.build import ensure_installed
@@ -120,9 +144,8 @@ async def _livekit(config: "Config", command: str) -> "AsyncIterator[tuple[Confi
     async with LocalServer(binary, log=lambda line: log.debug("livekit-server", line=line)) as server:
         held = session_file.write(config.file, server.connection, os.environ)
         watching = asyncio.create_task(_tell_end(server, log))
-        livekit = replace(config.livekit, url=server.url, api_key=server.api_key, api_secret=server.api_secret)
         try:
-            yield replace(config, livekit=livekit), server.pid
+            yield server
         finally:
             watching.cancel()
             held.remove()

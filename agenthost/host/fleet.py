@@ -5,6 +5,7 @@ Runs on the host's loop. `plan`, `agents` and `around` always belong together: `
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from agenthost.code_values import CodeValues
 from agenthost.config.model import Config, LiveKitConfig, LoadLimits
@@ -23,6 +24,7 @@ from agenthost.plan import Plan
 from agenthost.processes.base import Base
 from agenthost.processes.base_exec import BaseProcess, HostIdentity, base_environment, exec_base
 from agenthost.processes.home import ProcessHome
+from agenthost.watching.fingerprints import fingerprint
 
 
 class Fleet:
@@ -43,6 +45,7 @@ class Fleet:
         self._home = home
         self._tasks = tasks
         self._closed = closed
+        self.base_fingerprint = ""
         self.around = self.surroundings(plan, new_base=True)
         self.load = LoadControl(
             LoadLimits(), agents=lambda: self.agents, slots=self.slots, closed=closed, log=get_logger("load")
@@ -84,10 +87,17 @@ class Fleet:
         """From now on this is the fleet; the base of before ends if it is another one."""
         old = self.around
         self.plan, self.agents, self.around = plan, agents, around
+        self.base_fingerprint = fingerprint(map(Path, around.base.modules))
         self.load.tune(plan.load)
         self.load.report()
         if old.base is not around.base:
             self._tasks.create_task(old.base.close())
+
+    @property
+    def code_files(self) -> frozenset[Path]:
+        """Every file of user code that is loaded for new jobs."""
+        modules = {module for agent in self.agents.values() for module in agent.generation.modules}
+        return frozenset(map(Path, modules | self.around.base.modules))
 
     def keep(self, generation: Generation) -> None:
         """Have a generation keep its idle processes."""

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from agenthost import kernel
@@ -28,6 +29,7 @@ from agenthost.processes.starters import ForkStarter, SpawnStarter, Starter
 from agenthost.processes.template_keeper import TemplateKeeper
 from agenthost.processes.templates import MustNotFork, Template
 from agenthost.taking_over import taken_over
+from agenthost.watching.fingerprints import changed_since, fingerprint
 
 ONLY_ROUTES = ""
 """The entrypoint of a template whose agent has none: its forks can only be hook processes."""
@@ -61,6 +63,7 @@ class Generation:
         self._log = around.home.log.bind(agent=plan.id, generation=number)
         self.values: CodeValues | None = None
         self._spec = template_spec(plan.written, around, number)
+        self.code_fingerprint = ""
         self._modules: tuple[str, ...] = ()
         self._template = TemplateKeeper(plan.id, make=self._make_template, log=self._log)
         self._spawns = plan.config.start_method is StartMethod.SPAWN or not kernel.LINUX
@@ -85,6 +88,13 @@ class Generation:
 
     async def prove(self) -> None:
         """Import the code, and run prewarm once where there is one. Raises ProcessFailed (InitFailure: the user's)."""
+        began = time.time_ns()
+        await self._prove()
+        files = [Path(module) for module in self.modules]
+        # A file that was written while it was imported may be either version: it counts as one to import again.
+        self.code_fingerprint = "" if changed_since(files, began) else fingerprint(files)
+
+    async def _prove(self) -> None:
         if self.runs_jobs:
             await self._starter()
         if self.runs_jobs and (self.config.prewarm is not None or self._spawns):
@@ -129,7 +139,8 @@ class Generation:
     @property
     def modules(self) -> tuple[str, ...]:
         """The files of the user's code that the template imported; empty while there is none."""
-        return self._modules
+        base = self._around.base.modules
+        return tuple(module for module in self._modules if module not in base)
 
     async def retire(self) -> None:
         """End the idle processes, the hook process and the template; not the jobs."""

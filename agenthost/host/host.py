@@ -7,12 +7,17 @@ is their only consumer.
 import asyncio
 import contextlib
 import gc
+import os
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 
 from agenthost import kernel
+from agenthost.config.model import Config
+from agenthost.control.location import socket_path
+from agenthost.control.server import ControlSocket
 from agenthost.endpoints.server import Endpoints
 from agenthost.errors import ExitCode
 from agenthost.host.commands import Command, Failed, Started
@@ -21,6 +26,7 @@ from agenthost.host.fleet import Fleet
 from agenthost.host.host_status import host_status
 from agenthost.host.reconciler import start
 from agenthost.host.registrar import Registrar
+from agenthost.host.reloading import Read, Reloader
 from agenthost.host.tasks import Tasks
 from agenthost.logs.events import get_logger
 from agenthost.logs.setup import LogSystem
@@ -29,29 +35,39 @@ from agenthost.processes.base_exec import BaseProcess
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import Reaper
 from agenthost.signals import Signalled, listen
-from agenthost.status import HostState, HostStatus
+from agenthost.status import HostState, HostStatus, PlanReport, ReloadReport
+from agenthost.watching.watcher import Watcher
 
 _log = get_logger("host")
 
 
 class Host:
-    """Runs one plan until it is told to end. `on_started` is called once, with the host, when everything is up."""
+    """Runs a plan, and what `read` makes of it later, until it is told to end.
+
+    `on_started` is called once, with the host, when everything is up. `hang_up_reloads`: SIGHUP reloads (else it ends
+    the host, like a closed terminal).
+    """
 
     def __init__(
         self,
         plan: Plan,
         *,
         base: BaseProcess,
+        read: Read,
         logs: LogSystem,
         on_started: Callable[["Host"], None],
+        hang_up_reloads: bool = True,
         spare_pids: tuple[int, ...] = (),
     ) -> None:
         self.state = HostState.STARTING
         self.http: tuple[str, int] | None = None
         self.started_at = time.time()
         self.fleet: Fleet
+        self._watcher: Watcher | None = None
         self._first_plan = plan
         self._first_base = base
+        self._read = read
+        self._hang_up_reloads = hang_up_reloads
         self._logs = logs
         self._on_started = on_started
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
@@ -71,6 +87,8 @@ class Host:
                         self._on_started(self)
                     case Failed(error):
                         raise error
+                    case Signalled.HANG_UP if self._hang_up_reloads:
+                        self.reloader.want()
                     case Signalled() as signalled:
                         starting.cancel()
                         _log.info("draining", signal=signalled.value, jobs=len(self.fleet.jobs.all()))
@@ -84,8 +102,21 @@ class Host:
             self.fleet,
             state=self.state,
             started_at=self.started_at,
+            last_reload=self.reloader.last,
             log_lines_dropped=self._logs.queue.dropped,
         )
+
+    async def plan(self) -> PlanReport:
+        return await self.reloader.plan()
+
+    async def reload(self) -> ReloadReport:
+        return await self.reloader.reload()
+
+    def stop(self, *, now: bool) -> None:
+        """As the first signal; `now`: as the second."""
+        signals = {HostState.STARTING: 1, HostState.RUNNING: 2 if now else 1}.get(self.state, 1 if now else 0)
+        for _ in range(signals):
+            self._commands.put_nowait(Signalled.TERMINATE)
 
     @contextlib.asynccontextmanager
     async def _surroundings(self) -> AsyncIterator[Tasks]:
@@ -104,6 +135,7 @@ class Host:
             stack.push_async_callback(self.fleet.close)
             session = await stack.enter_async_context(aiohttp.ClientSession())
             self.fleet.registrar = Registrar(session, tasks=tasks, jobs=self.fleet.jobs)
+            self.reloader = Reloader(self.fleet, read=self._read, refusal=self._no_reload, reloaded=self._reloaded)
             stack.push_async_callback(tasks.cancel)
             stack.push_async_callback(self.fleet.registrar.close)
             yield tasks
@@ -121,7 +153,40 @@ class Host:
         await start(self.fleet, self._first_plan)
         # What is loaded now lives as long as the host; the collector need not look at it again.
         gc.freeze()
+        tasks.create_task(self.reloader.run())
+        control = ControlSocket(_control_path(config), self)
+        await control.start()
+        tasks.at_end(control.stop)
+        tasks.at_end(self._stop_watching)
+        self._watch()
         self._commands.put_nowait(Started())
+
+    def _watch(self) -> None:
+        """Watch what the configuration in force wants watched: its own files, the code, further paths."""
+        wanted = self.fleet.plan.config.reload
+        files: set[Path] = set()
+        if "config" in wanted.watch:
+            files |= set(self.reloader.watched_files)
+        if "code" in wanted.watch:
+            files |= self.fleet.code_files
+        files |= {Path(path) for path in wanted.paths}
+        if self._watcher is None and files:
+            self._watcher = Watcher(self.reloader.want, debounce=wanted.debounce)
+            self._watcher.start()
+        if self._watcher is not None:
+            self._watcher.watch(files)
+
+    async def _stop_watching(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+
+    def _reloaded(self, report: ReloadReport) -> None:
+        if report.ok:
+            self._logs.apply(self.fleet.plan.config.log)
+        self._watch()
+
+    def _no_reload(self) -> str:
+        return "" if self.state is HostState.RUNNING else self.state.value
 
     def _closed(self) -> str:
         """Why no offer is accepted now; "" when they are."""
@@ -130,3 +195,9 @@ class Host:
     def _kill_what_is_left(self) -> None:
         """Templates leave by themselves when their sockets close; a user's daemon would not."""
         kernel.kill_marked(self._first_base.identity.host_id, spare=self._spare_pids)
+
+
+def _control_path(config: Config) -> Path | None:
+    if config.control_disabled:
+        return None
+    return socket_path(config.file, config.control_socket, os.environ)

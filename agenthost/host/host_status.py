@@ -1,14 +1,26 @@
 """A frozen picture of the host, made when somebody asks. Runs on the host's loop."""
 
+import os
+
 from agenthost.dispatch.registration import RegistrationState
 from agenthost.host.fleet import Fleet
 from agenthost.host.hosted_agent import HostedAgent
 from agenthost.host.load_control import HOST
-from agenthost.status import AgentStatus, HostState, HostStatus, LoadPart
+from agenthost.status import (
+    AgentStatus,
+    GenerationStatus,
+    HostState,
+    HostStatus,
+    LoadPart,
+    RegistrationStatus,
+    ReloadStatus,
+)
 from agenthost.version import __version__
 
 
-def host_status(fleet: Fleet, *, state: HostState, started_at: float, log_lines_dropped: int) -> HostStatus:
+def host_status(
+    fleet: Fleet, *, state: HostState, started_at: float, last_reload: ReloadStatus | None, log_lines_dropped: int
+) -> HostStatus:
     parts = fleet.load.parts(HOST)
     return HostStatus(
         state=state,
@@ -20,7 +32,9 @@ def host_status(fleet: Fleet, *, state: HostState, started_at: float, log_lines_
         full=fleet.load.is_full(HOST),
         load=_largest(parts),
         load_parts=parts,
+        last_reload=last_reload,
         log_lines_dropped=log_lines_dropped,
+        file=os.fspath(fleet.plan.config.file),
     )
 
 
@@ -42,6 +56,37 @@ def _agent_status(agent: HostedAgent, fleet: Fleet) -> AgentStatus:
         full=fleet.load.is_full(agent.id),
         load=_largest(parts),
         load_parts=parts,
+        generations=_generations(agent, fleet),
+        registrations=_registrations(agent, fleet),
+    )
+
+
+def _generations(agent: HostedAgent, fleet: Fleet) -> tuple[GenerationStatus, ...]:
+    old = sorted((one for one in fleet.retired if one.plan.id == agent.id), key=lambda one: -one.number)
+    return tuple(
+        GenerationStatus(
+            number=one.number,
+            jobs=fleet.jobs.of_generation(agent.id, one.number),
+            since=one.born,
+            current=one is agent.generation,
+        )
+        for one in (agent.generation, *old)
+    )
+
+
+def _registrations(agent: HostedAgent, fleet: Fleet) -> tuple[RegistrationStatus, ...]:
+    old = fleet.registrar.retired(agent.id)
+    return tuple(
+        RegistrationStatus(
+            agent_name=one.key.agent_name,
+            type=one.key.type,
+            deployment=one.key.deployment,
+            url=one.key.server.url,
+            state="draining" if one is not agent.registration else one.state.value,
+            worker_id=one.worker_id,
+            jobs=fleet.jobs.over(one),
+        )
+        for one in ((agent.registration, *old) if agent.registration is not None else old)
     )
 
 

@@ -132,13 +132,13 @@ def _update(fleet: Fleet, agent: HostedAgent, plan: AgentPlan, change: AgentChan
     if change.added or change.registration:
         old, agent.registration = agent.registration, prepared.registrations.get(agent.id)
         if old is not None:
-            fleet.registrar.retire(old)
+            fleet.registrar.retire(agent.id, old)
 
 
 def _retire(fleet: Fleet, agent: HostedAgent) -> None:
     fleet.retire(agent.generation)
     if agent.registration is not None:
-        fleet.registrar.retire(agent.registration)
+        fleet.registrar.retire(agent.id, agent.registration)
 
 
 async def _throw_away(fleet: Fleet, prepared: Prepared) -> None:

@@ -18,7 +18,6 @@ from agenthost.host.tasks import Tasks
 from agenthost.logs.events import get_logger
 from agenthost.plan import RegistrationKey
 
-
 _OVERLAP_SECONDS = 0.5
 
 
@@ -30,7 +29,7 @@ class Registrar:
         self._tasks = tasks
         self._jobs = jobs
         self._open: set[Registration] = set()
-        self._retired: set[Registration] = set()
+        self._retired: dict[Registration, str] = {}
         self._log = get_logger("dispatch")
 
     async def open(self, agent: str, key: RegistrationKey, *, desk: Desk, load: LoadReport) -> Registration:
@@ -62,23 +61,27 @@ class Registrar:
         self._open.discard(registration)
         await registration.close()
 
-    def retire(self, registration: Registration) -> None:
+    def retire(self, agent: str, registration: Registration) -> None:
         """Take no more offers on it; it closes when the last job that came over it has ended.
 
         Not at once: where the new one has the same name, the server must have heard that it is available before it
         hears that this one is full, and the two sockets are not read in order.
         """
-        asyncio.get_running_loop().call_later(_OVERLAP_SECONDS, self._retire, registration)
+        asyncio.get_running_loop().call_later(_OVERLAP_SECONDS, self._retire, agent, registration)
 
-    def _retire(self, registration: Registration) -> None:
+    def _retire(self, agent: str, registration: Registration) -> None:
         registration.report_load(LoadReport(full=True, fraction=1.0, jobs=0))
-        self._retired.add(registration)
+        self._retired[registration] = agent
         self.close_idle()
+
+    def retired(self, agent: str) -> tuple[Registration, ...]:
+        """Those of an agent that are still open for their jobs."""
+        return tuple(registration for registration, owner in self._retired.items() if owner == agent)
 
     def close_idle(self) -> None:
         """Close the retired ones that no job needs any more; asked for at the end of every job."""
-        for registration in [one for one in self._retired if not self._jobs.serves(one)]:
-            self._retired.discard(registration)
+        for registration in [one for one in self._retired if not self._jobs.over(one)]:
+            del self._retired[registration]
             self._log.info("registration closed", agent_name=registration.key.agent_name, reason="replaced")
             self._tasks.create_task(self.discard(registration))
 

@@ -98,9 +98,9 @@ class RunningJobs:
         """The generations of an agent that jobs run on."""
         return frozenset(job.order.generation for job in self._jobs.values() if job.order.agent == agent)
 
-    def serves(self, registration: Registration) -> bool:
-        """Whether a job that came in through this registration still runs."""
-        return registration in self._registrations.values()
+    def over(self, registration: Registration) -> int:
+        """How many of the jobs that run came in through this registration."""
+        return sum(one is registration for one in self._registrations.values())
 
     async def supervise(self) -> None:
         """Check every job once a second while there are any; the owner's task, ended by cancelling it."""

@@ -19,7 +19,10 @@ PRELOAD_SECONDS = 60.0
 
 
 class Base:
-    """`process` was exec'd before there was a loop; `environment` is for those that replace it."""
+    """`process` was exec'd before there was a loop; `environment` is for those that replace it.
+
+    `modules` are the files of user code that it has imported for `preload`; empty until it is ready.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Base:
         self._identity = process.identity
         self._environment = environment
         self._home = home
+        self.modules: frozenset[str] = frozenset()
         self._keeper = TemplateKeeper("base", make=self._make, log=home.log)
         self._keeper.start()
 
@@ -71,5 +75,6 @@ class Base:
         report = await wait_ready(
             base, seconds=PRELOAD_SECONDS, what="importing the modules of `preload` took too long"
         )
+        self.modules = frozenset(report.modules)
         self._home.log.debug("base ready", pid=base.pid, import_seconds=round(report.import_seconds, 3))
         return base

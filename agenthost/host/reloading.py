@@ -1,0 +1,158 @@
+"""Reloads: read the file, compare, reconcile, and say what came of it; also what one would do (`plan`).
+
+Runs on the host's loop. One reload at a time; a request that comes while one runs gets another after it, so the last
+edit is never missed. Nothing here raises: a reload that fails has changed nothing, and its report says why.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from agenthost.changes import CODE, PlanChange, diff
+from agenthost.config.findings import ConfigError
+from agenthost.config.loading import Loaded
+from agenthost.errors import AgentHostError, EntrypointError
+from agenthost.host.fleet import Fleet
+from agenthost.host.reconciler import reconcile
+from agenthost.logs.events import get_logger
+from agenthost.plan import Plan, plan
+from agenthost.status import ChangeLine, PlanReport, ReloadReport, ReloadStatus
+from agenthost.watching.fingerprints import fingerprint
+
+Read = Callable[[], Loaded]
+R = TypeVar("R", bound=PlanReport)
+
+
+class Reloader:
+    """`read` reads and checks the file again (in a thread); `refusal` says why no reload is possible now ("" if it is);
+    `reloaded` is called with every report, and with the new configuration when the reload succeeded."""
+
+    def __init__(
+        self, fleet: Fleet, *, read: Read, refusal: Callable[[], str], reloaded: Callable[[ReloadReport], None]
+    ) -> None:
+        self._fleet = fleet
+        self._read = read
+        self._refusal = refusal
+        self._reloaded = reloaded
+        self._busy = asyncio.Lock()
+        self._wanted = asyncio.Event()
+        self._log = get_logger("reload")
+        self.last: ReloadStatus | None = None
+        self.watched_files: tuple[Path, ...] = fleet.plan.config.watched_files
+
+    def want(self, changed: Iterable[Path] = ()) -> None:
+        """Reload soon: something that is watched has changed, or SIGHUP came."""
+        self._log.debug("reload wanted", files=[str(path) for path in changed])
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Serve the wishes of `want`, one after another; the owner's task."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            await self.reload()
+
+    async def reload(self) -> ReloadReport:
+        """Reload now, after the one that runs, and report."""
+        async with self._busy:
+            began = time.monotonic()
+            refusal = self._refusal()
+            if refusal:
+                return ReloadReport(ok=False, refused=True, error=f"no reload now: the host is {refusal}")
+            report = replace(await self._reload(), seconds=time.monotonic() - began)
+            self._tell(report)
+            self._reloaded(report)
+            return report
+
+    async def plan(self) -> PlanReport:
+        """What a reload would do now. Code is compared, not imported."""
+        began = time.monotonic()
+        try:
+            _, change, jobs = await self._compare()
+        except AgentHostError as error:
+            return replace(_failure(error, PlanReport), seconds=time.monotonic() - began)
+        return PlanReport(ok=True, changes=_lines(change, jobs), seconds=time.monotonic() - began)
+
+    async def _reload(self) -> ReloadReport:
+        changes: tuple[ChangeLine, ...] = ()
+        try:
+            new, change, jobs = await self._compare()
+            changes = _lines(change, jobs)
+            if not change.nothing:
+                await reconcile(self._fleet, new, change)
+            self.watched_files = new.config.watched_files
+        except AgentHostError as error:
+            return replace(_failure(error, ReloadReport), changes=changes)
+        return ReloadReport(ok=True, changes=changes)
+
+    async def _compare(self) -> tuple[Plan, PlanChange, dict[str, int]]:
+        """The new plan, what it changes, and how many jobs each agent has. Raises ConfigError."""
+        loaded = await asyncio.to_thread(self._read)
+        fleet = self._fleet
+        running = {key: agent.generation.code_fingerprint for key, agent in fleet.agents.items()}
+        now = {key: fingerprint(map(Path, agent.generation.modules)) for key, agent in fleet.agents.items()}
+        old = _with_code(fleet.plan, running)
+        new = plan(loaded.config, now)
+        change = diff(old, new)
+        if fingerprint(map(Path, fleet.around.base.modules)) != fleet.base_fingerprint:
+            change = _with_new_base(change)
+        jobs = {key: fleet.jobs.of_agent(key) for key in fleet.agents}
+        return new, change, jobs
+
+    def _tell(self, report: ReloadReport) -> None:
+        changed = [line for line in report.changes if line.changes]
+        if not report.ok:
+            self.last = ReloadStatus(ok=False, at=time.time(), message=report.error)
+            traceback = {"traceback": report.traceback_text} if report.traceback_text else {}
+            self._log.bind(**traceback).error(
+                "reload failed", error=report.error, effect="everything goes on as it was"
+            )
+        elif changed:
+            self.last = ReloadStatus(ok=True, at=time.time(), message=f"{len(changed)} changes applied")
+            for line in changed:
+                self._log.info("change applied", agent=line.agent, kind=line.kind, reasons=list(line.reasons))
+            self._log.info("reloaded", changes=len(changed), seconds=round(report.seconds, 3))
+        else:
+            mended = self.last is not None and not self.last.ok
+            self.last = ReloadStatus(ok=True, at=time.time(), message="nothing changed")
+            level = self._log.info if mended else self._log.debug
+            level("reloaded", changes=0, seconds=round(report.seconds, 3))
+
+
+def _with_code(plan_: Plan, code: dict[str, str]) -> Plan:
+    agents = {key: replace(agent, code=code.get(key, "")) for key, agent in plan_.agents.items()}
+    return replace(plan_, agents=agents)
+
+
+def _with_new_base(change: PlanChange) -> PlanChange:
+    """The base's own code has changed: every agent is imported anew on top of another base."""
+    agents = tuple(
+        one if one.added or one.removed else replace(one, generation=(*one.generation, "preload"))
+        for one in change.agents
+    )
+    return replace(change, agents=agents, base=(*change.base, CODE))
+
+
+def _lines(change: PlanChange, jobs: dict[str, int]) -> tuple[ChangeLine, ...]:
+    lines: list[ChangeLine] = []
+    if change.base:
+        lines.append(ChangeLine(agent="", kind="base", reasons=change.base))
+    if change.host:
+        lines.append(ChangeLine(agent="", kind="live", reasons=change.host))
+    for one in change.agents:
+        reasons = {"new generation": one.generation, "new registration": one.registration, "live": one.live}
+        running = jobs.get(one.agent, 0)
+        lines += [
+            ChangeLine(agent=one.agent, kind=kind, reasons=reasons.get(kind, ()), jobs=running) for kind in one.kinds
+        ]
+    return tuple(lines)
+
+
+def _failure(error: AgentHostError, kind: type[R]) -> R:
+    if isinstance(error, ConfigError):
+        return kind(ok=False, error=str(error), findings=error.findings, source=error.source)
+    traceback = error.traceback_text if isinstance(error, EntrypointError) else ""
+    return kind(ok=False, error=str(error), traceback_text=traceback)
