@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agenthost.accepting import AcceptPlan, EmptyPlaceholder, plan_accept, render_accept
-from agenthost.config.conditions import ALWAYS
+from agenthost.config.conditions import ALWAYS, Condition
 from agenthost.config.model import Action, AgentConfig, Permissions, Place, RuleConfig
 from agenthost.config.permissions import narrow, restrict
 from agenthost.config.regexes import RegexSet
@@ -41,11 +41,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
-    """One rule, ready to act. `reject` is None for a rule that accepts."""
+    """One rule, ready to act. `holds` is `when`, compiled. `reject` is None for a rule that accepts."""
 
     name: str
     place: Place | None
-    holds: Predicate = field(repr=False)
+    when: Condition
+    holds: Predicate = field(repr=False, compare=False)
     reject: Reject | None
     agent: str
     permissions: Permissions
@@ -54,12 +55,15 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
-    """The compiled rules of one receiving agent, the last of them being `otherwise`, which always holds."""
+    """The compiled rules of one receiving agent, the last of them being `otherwise`, which always holds.
+
+    Two are equal when they decide alike and say so in the same words: a reload compares them.
+    """
 
     agent: str
     rules: tuple[_Rule, ...]
     subjects: tuple[Subject, ...]
-    regex_sets: Mapping[int, RegexSet] = field(repr=False)
+    regex_sets: Mapping[int, RegexSet] = field(repr=False, compare=False)
 
 
 def compile_rules(receiver: AgentConfig, agents: Mapping[str, AgentConfig]) -> RuleSet:
@@ -95,6 +99,7 @@ def _compile_rule(
     return _Rule(
         name=rule.name,
         place=rule.place,
+        when=rule.when,
         holds=compiler.compile(rule.when, rule.name),
         reject=_reject(rule),
         agent=target.id,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from agenthost.config.model import AcceptTemplate, Action, AgentConfig, Place, RuleConfig
 from agenthost.jobs import Accept, JobType, Offer, Reject
-from agenthost.rules import OTHERWISE, Decision, Facts, compile_rules, decide
+from agenthost.rules import OTHERWISE, Decision, Facts, RuleSet, compile_rules, decide
 from tests.bench import rules_bench
 from tests.support import rule_strategies as strategies
 from tests.support.values import EVERYTHING, make_agent, make_facts, make_offer, make_requests, make_rule
@@ -101,6 +101,17 @@ def test_empty_placeholder_rejects_and_names_it() -> None:
     assert isinstance(found.answer, Reject)
     assert (found.answer.reason, found.answer.terminate) == ("empty placeholder", False)
     assert found.reason == "no rule holds, but {job.metadata.customer} is empty"
+
+
+def test_rule_sets_of_one_text_are_equal_and_of_another_are_not() -> None:
+    """A reload sees by it whether rules have changed."""
+
+    def compiled(room: str) -> RuleSet:
+        agent = make_agent(requests=make_requests(make_rule("r", {"room.name": [room, "/x/"], "sample": "10%"})))
+        return compile_rules(agent, {agent.id: agent})
+
+    assert compiled("a") == compiled("a")
+    assert compiled("a") != compiled("b")
 
 
 def test_rule_that_names_no_agent_of_the_file_does_not_compile() -> None:
