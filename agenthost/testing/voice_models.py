@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions, llm, stt, tts
+from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions, LanguageCode, llm, stt, tts
 from livekit.agents.types import NOT_GIVEN
 
 TONE_HZ = 440
@@ -35,7 +35,7 @@ class ToolCall:
 Reply = str | ToolCall
 
 
-class ScriptedLLM(llm.LLM):
+class ScriptedLLM(llm.LLM[Any]):
     """Answers with the first reply whose key is in what the user said last (case does not count).
 
     What a tool returned is said as it is. `otherwise` answers everything else; `{text}` in it is what the user said.
@@ -91,7 +91,7 @@ def _deltas(reply: Reply) -> Iterable[llm.ChoiceDelta]:
     return [llm.ChoiceDelta(role="assistant", content=word) for word in reply.split(" ") for word in (f"{word} ",)]
 
 
-class ToneTTS(tts.TTS):
+class ToneTTS(tts.TTS[Any]):
     """Speaks a tone of 440 Hz, as long as a person would take for the text."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ def tone(seconds: float, *, rate: int = RATE, hertz: float = TONE_HZ) -> bytes:
     return array("h", wave).tobytes()
 
 
-class ScriptedSTT(stt.STT):
+class ScriptedSTT(stt.STT[Any]):
     """Hears sound, and after it silence, as the next of `lines`; when they are used up, the last one again."""
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -170,7 +170,7 @@ class _HearingStream(stt.RecognizeStream):
                 self._tell(stt.SpeechEventType.END_OF_SPEECH)
 
     def _tell(self, kind: stt.SpeechEventType, text: str = "") -> None:
-        alternatives = [stt.SpeechData(language="en", text=text, confidence=1.0)] if text else []
+        alternatives = [stt.SpeechData(language=LanguageCode("en"), text=text, confidence=1.0)] if text else []
         self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=alternatives))
 
 
