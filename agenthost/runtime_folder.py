@@ -21,7 +21,8 @@ from agenthost.errors import EnvironmentRefused
 
 def runtime_folder(environ: Mapping[str, str]) -> Path:
     """The folder, made if need be. Raises EnvironmentRefused when it is not ours alone or cannot be made."""
-    if given := environ.get("XDG_RUNTIME_DIR"):
+    given = environ.get("XDG_RUNTIME_DIR")
+    if given and Path(given).is_dir():  # containers and `su` leave it set to what is not there
         folder = Path(given) / "agenthost"
     else:
         folder = Path(environ.get("TMPDIR") or tempfile.gettempdir()) / f"agenthost-{os.getuid()}"

@@ -45,6 +45,13 @@ def test_without_xdg_runtime_dir_the_folder_names_the_user(tmp_path: Path) -> No
     assert runtime_folder({"TMPDIR": str(tmp_path)}) == tmp_path / f"agenthost-{os.getuid()}"
 
 
+def test_runtime_dir_that_does_not_exist_is_passed_over(tmp_path: Path) -> None:
+    """A container or `su` may leave the variable set without its folder."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path / "gone"), "TMPDIR": str(tmp_path)}
+    assert runtime_folder(environ).parent == tmp_path
+    assert not (tmp_path / "gone").exists()
+
+
 def test_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
     """A folder somebody prepared under our name is not used."""
     (tmp_path / "agenthost").mkdir(mode=0o755)
@@ -65,7 +72,7 @@ def test_folder_that_cannot_be_made_says_which_variable_to_set(tmp_path: Path) -
     """The message names the variable, not only the error."""
     (tmp_path / "file").write_text("")
     with pytest.raises(EnvironmentRefused, match="XDG_RUNTIME_DIR"):
-        runtime_folder({"XDG_RUNTIME_DIR": str(tmp_path / "file")})
+        runtime_folder({"TMPDIR": str(tmp_path / "file")})
 
 
 def test_one_config_file_has_one_name_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
