@@ -4,6 +4,7 @@ Times are taken on both sides with the machine's monotonic clock, so they can be
 """
 
 import asyncio
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,10 +25,13 @@ AGENT = "bench"
 IDLE = 4
 START_SECONDS = 60.0
 SETTLE_SECONDS = 3.0
+STILL_SECONDS = 10.0
 WARM_JOBS = 20
 COLD_JOBS = 10
 BURST = 60
 BURST_SECONDS = 60.0
+CROWDS = (50, 500)
+CROWD_SECONDS = 60.0
 ROOMS = 30
 ROOMS_SECONDS = 45.0
 
@@ -46,10 +50,14 @@ async def measure_start(subject: Subject, folder: Path) -> Samples:
             await wait_idle(running, IDLE)
             await asyncio.sleep(SETTLE_SECONDS)  # until what start-up left to do is done
             idle_pids = {note.pid for note in running.notes("prewarm")}
+            memory, before = running.memory(), running.cpu_seconds()
+            await asyncio.sleep(STILL_SECONDS)
+            used = running.cpu_seconds() - before
             idle = [found for pid in idle_pids if (found := memory_of(pid)) is not None]
             return {
                 "start": [started],
-                "idle_pss": [running.memory().pss],
+                "idle_pss": [memory.pss],
+                "idle_cpu": [100 * used / STILL_SECONDS],
                 "idle_process_pss": [statistics.median(found.pss for found in idle)],
                 "idle_process_uss": [statistics.median(found.uss for found in idle)],
             }
@@ -100,8 +108,35 @@ async def measure_burst(subject: Subject, folder: Path) -> Samples:
             await poll(lambda: len(running.notes("entry")) >= len(accepted), timeout=BURST_SECONDS / 2)
             entries = [note.at for note in running.notes("entry")]
             first = min(result.offered_at for result in results)
-            samples = {"burst_accepted": [float(len(accepted))], "burst_running": [float(len(entries))]}
-            return samples | {"burst_seconds": [max(entries) - first] if entries else []}
+            await asyncio.sleep(SETTLE_SECONDS)
+            jobs = [found.uss for note in running.notes("entry") if (found := memory_of(note.pid)) is not None]
+            return {
+                "burst_accepted": [float(len(accepted))],
+                "burst_running": [float(len(entries))],
+                "burst_seconds": [max(entries) - first] if entries else [],
+                "running_uss": [statistics.median(jobs)] if jobs else [],
+            }
+
+
+async def measure_crowd(subject: Subject, folder: Path) -> Samples:
+    """Many jobs at a time, as fast as the real server offers them (50 under way): does the cost per job stay?"""
+    samples: dict[str, list[float]] = {}
+    for count in CROWDS if subject.crowds else ():
+        place = folder / str(count)
+        place.mkdir()
+        async with FakeLiveKitServer() as server:
+            with Running(subject, place, server.environment, idle=IDLE, hold=CROWD_SECONDS, join=False) as running:
+                await wait_registered(server, running)
+                await wait_idle(running, IDLE)
+                await asyncio.sleep(SETTLE_SECONDS)
+                results = await asyncio.gather(*(offer(server, number) for number in range(count)))
+                await wait_entries(running, sum(result.assigned for result in results))
+                entries = [note.at for note in running.notes("entry")]
+                took = max(entries, default=math.nan) - min(result.offered_at for result in results)
+                samples[f"crowd_{count}_running"] = [float(len(entries))]
+                samples[f"crowd_{count}_per_job"] = [1000 * took / len(entries)] if entries else []
+                samples[f"crowd_{count}_pss"] = [running.memory().pss / len(entries)] if entries else []
+    return samples
 
 
 async def measure_rooms(subject: Subject, folder: Path, binary: Path) -> Samples:

@@ -1,6 +1,6 @@
 """`python -m tests.bench.run`: agenthost beside livekit-agents on this machine, one table.
 
-Options: `--only start|warm|cold|burst|rooms` (repeatable), `--repeats N`, `--subject NAME` (repeatable). The table is
+Options: `--only start|warm|cold|burst|crowd|rooms` and `--subject NAME` (both repeatable), `--repeats N`. The table is
 printed, and written into docs and README when everything was measured.
 """
 
@@ -28,7 +28,7 @@ from tests.bench.subjects import PEER_VERSION, Subject, subjects
 from tests.bench.table import render, write
 
 ROOT = Path(__file__).parents[2]
-GROUPS = ("start", "warm", "cold", "burst", "rooms")
+GROUPS = ("start", "warm", "cold", "burst", "crowd", "rooms")
 console = Console(stderr=True)
 
 
@@ -80,6 +80,7 @@ def measure_of(group: str, binary: Path | None) -> Measure:
         "warm": measure.measure_warm,
         "cold": measure.measure_cold,
         "burst": measure.measure_burst,
+        "crowd": measure.measure_crowd,
     }[group]
 
 

@@ -24,11 +24,15 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One column of the table. `argv` starts it; `env` is added to the environment."""
+    """One column of the table. `argv` starts it; `env` is added to the environment.
+
+    `crowds`: measure it with hundreds of jobs, for which the others would need more memory than machines have.
+    """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    crowds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,7 @@ def subjects(peer_python: Path) -> tuple[Subject, ...]:
     ours = (sys.executable, "-m", "agenthost", "start", str(AGENTS / "agenthost.yaml"))
     peer = (str(peer_python), "-m", "livekit.agents", "start", str(AGENTS / "peer.py"))
     return (
-        Subject(name="agenthost", argv=ours, env={"BENCH_START_METHOD": "auto"}),
+        Subject(name="agenthost", argv=ours, env={"BENCH_START_METHOD": "auto"}, crowds=True),
         Subject(name="agenthost, spawn", argv=ours, env={"BENCH_START_METHOD": "spawn"}),
         Subject(name=f"livekit-agents {PEER_VERSION}", argv=peer),
     )
@@ -132,6 +136,16 @@ class Running:
         """Of the whole family together."""
         parts = [found for p in self.processes() if (found := memory_of(p.pid)) is not None]
         return Memory(pss=sum(p.pss for p in parts), uss=sum(p.uss for p in parts))
+
+    def cpu_seconds(self) -> float:
+        """What the whole family has used so far, ended children included."""
+        total = 0.0
+        for process in self.processes():
+            try:
+                total += sum(process.cpu_times()[:4])
+            except psutil.Error:
+                pass  # it ended between the listing and the question
+        return total
 
 
 def memory_of(pid: int) -> Memory | None:

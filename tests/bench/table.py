@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.measure import BURST, IDLE, ROOMS, Samples
+from tests.bench.measure import BURST, CROWDS, IDLE, ROOMS, Samples
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
@@ -21,11 +21,21 @@ class Row:
     ratio: bool = True
 
 
+def _crowd(count: int) -> tuple[Row, ...]:
+    title, samples = f"{count} jobs at a time", f"crowd_{count}"
+    return (
+        Row(samples=f"{samples}_running", title=f"{title}: in their entrypoint", unit="", digits=0, ratio=False),
+        Row(samples=f"{samples}_per_job", title=f"{title}: until the last, per job", unit="ms", digits=1),
+        Row(samples=f"{samples}_pss", title=f"{title}: memory of all processes (PSS), per job", unit="MB", digits=1),
+    )
+
+
 ROWS = (
     Row(samples="start", title="start → registered", unit="s", digits=2),
     Row(samples="idle_pss", title=f"idle, {IDLE} idle processes: memory of all processes (PSS)", unit="MB", digits=0),
     Row(samples="idle_process_pss", title="one idle job process: memory (PSS)", unit="MB", digits=1),
     Row(samples="idle_process_uss", title="one idle job process: private memory (USS)", unit="MB", digits=1),
+    Row(samples="idle_cpu", title="idle: processor time of all processes", unit="% of a core", digits=1),
     Row(samples="warm", title="warm: assignment → entrypoint", unit="ms", digits=1),
     Row(samples="warm_offer", title="warm: offer → entrypoint", unit="ms", digits=1),
     Row(samples="cold_first", title="no idle process: offer → entrypoint, the very first", unit="ms", digits=0),
@@ -33,6 +43,8 @@ ROWS = (
     Row(samples="burst_accepted", title=f"burst of {BURST} offers: accepted", unit="", digits=0, ratio=False),
     Row(samples="burst_running", title=f"burst of {BURST} offers: in their entrypoint", unit="", digits=0, ratio=False),
     Row(samples="burst_seconds", title=f"burst of {BURST} offers: until the last of those", unit="s", digits=2),
+    Row(samples="running_uss", title="one running job, not joined: private memory (USS)", unit="MB", digits=1),
+    *(row for count in CROWDS for row in _crowd(count)),
     Row(samples="rooms_joined", title=f"burst of {ROOMS} rooms, real server: joined", unit="", digits=0, ratio=False),
     Row(samples="rooms_seconds", title=f"burst of {ROOMS} rooms: until the last joined", unit="s", digits=2),
     Row(samples="rooms_per_job", title=f"burst of {ROOMS} rooms: per joined job", unit="s", digits=3),
