@@ -1,22 +1,29 @@
-"""What a set of files contains, as one short text: equal exactly when the contents are. Runs in the host."""
+"""What files contain, as short texts: equal exactly when the contents are. Runs in the host."""
 
 import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
+ABSENT = ""
+"""The digest of a file that is not there."""
+
+
+def digest(file: Path) -> str:
+    """A hash of the content; ABSENT when there is no such file, and never raises: an unreadable one counts as such."""
+    try:
+        return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    except OSError as error:
+        return f"unreadable {error.errno}"
+
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """A hash over names and contents; a file that is missing or unreadable counts as such, and never raises."""
+    """A hash over names and contents, in whatever order the files come; missing and unreadable ones count, too."""
     total = hashlib.blake2b(digest_size=16)
     for file in sorted(set(files)):
-        total.update(os.fsencode(file) + b"\0")
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            total.update(b"missing" + str(error.errno).encode())
-        else:
-            total.update(hashlib.blake2b(content, digest_size=16).digest())
+        total.update(os.fsencode(file) + b"\0" + digest(file).encode() + b"\0")
     return total.hexdigest()
 
 
