@@ -173,7 +173,7 @@ def _banner(host: "Host", command: str, *, local_server: bool) -> "Banner":
         agents=agents,
         livekit_url=config.livekit.url,
         local_server=local_server,
-        http=":".join(map(str, host.http)) if host.http else None,
+        http=":".join(map(str, host.surfaces.http)) if host.surfaces.http else None,
         idle_processes=sum(agent.num_idle_processes for agent in config.agents),
     )
 

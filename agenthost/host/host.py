@@ -7,7 +7,6 @@ is their only consumer.
 import asyncio
 import contextlib
 import gc
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -15,10 +14,6 @@ from pathlib import Path
 import aiohttp
 
 from agenthost import kernel
-from agenthost.config.model import Config
-from agenthost.control.location import socket_path
-from agenthost.control.server import ControlSocket
-from agenthost.endpoints.server import Endpoints
 from agenthost.errors import ExitCode
 from agenthost.host.commands import Command, Failed, Started
 from agenthost.host.drain import drain
@@ -27,6 +22,7 @@ from agenthost.host.host_status import host_status
 from agenthost.host.reconciler import start
 from agenthost.host.registrar import Registrar
 from agenthost.host.reloading import Read, Reloader
+from agenthost.host.surfaces import Surfaces
 from agenthost.host.tasks import Tasks
 from agenthost.logs.events import get_logger
 from agenthost.logs.setup import LogSystem
@@ -60,7 +56,7 @@ class Host:
         spare_pids: tuple[int, ...] = (),
     ) -> None:
         self.state = HostState.STARTING
-        self.http: tuple[str, int] | None = None
+        self.surfaces: Surfaces
         self.started_at = time.time()
         self.fleet: Fleet
         self._watcher: Watcher | None = None
@@ -132,6 +128,7 @@ class Host:
             self.fleet = Fleet(
                 self._first_plan, first_base=self._first_base, home=home, tasks=tasks, closed=self._closed
             )
+            self.surfaces = Surfaces(self, status=self.status, metrics=self.fleet.metrics)
             stack.push_async_callback(self.fleet.close)
             session = await stack.enter_async_context(aiohttp.ClientSession())
             self.fleet.registrar = Registrar(session, tasks=tasks, jobs=self.fleet.jobs)
@@ -144,19 +141,15 @@ class Host:
     async def _start(self, tasks: Tasks) -> None:
         """Open HTTP, prove the agents' code, register; then say so. Anything that fails ends the host with it."""
         config = self._first_plan.config
-        if config.http.host is not None:
-            endpoints = Endpoints(config.http, status=self.status, metrics=self.fleet.metrics)
-            self.http = await endpoints.start()
-            tasks.at_end(endpoints.stop)
+        tasks.at_end(self.surfaces.close)
+        await self.surfaces.open_http(config)
         tasks.create_task(self.fleet.jobs.supervise())
         tasks.create_task(self.fleet.load.run())
         await start(self.fleet, self._first_plan)
         # What is loaded now lives as long as the host; the collector need not look at it again.
         gc.freeze()
         tasks.create_task(self.reloader.run())
-        control = ControlSocket(_control_path(config), self)
-        await control.start()
-        tasks.at_end(control.stop)
+        await self.surfaces.open_control(config)
         tasks.at_end(self._stop_watching)
         self._watch()
         self._commands.put_nowait(Started())
@@ -180,9 +173,11 @@ class Host:
         if self._watcher is not None:
             self._watcher.stop()
 
-    def _reloaded(self, report: ReloadReport) -> None:
+    async def _reloaded(self, report: ReloadReport) -> None:
         if report.ok:
-            self._logs.apply(self.fleet.plan.config.log)
+            config = self.fleet.plan.config
+            self._logs.apply(config.log)
+            await self.surfaces.follow(config)
         self._watch()
 
     def _no_reload(self) -> str:
@@ -195,9 +190,3 @@ class Host:
     def _kill_what_is_left(self) -> None:
         """Templates leave by themselves when their sockets close; a user's daemon would not."""
         kernel.kill_marked(self._first_base.identity.host_id, spare=self._spare_pids)
-
-
-def _control_path(config: Config) -> Path | None:
-    if config.control_disabled:
-        return None
-    return socket_path(config.file, config.control_socket, os.environ)

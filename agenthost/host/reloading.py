@@ -6,7 +6,7 @@ edit is never missed. Nothing here raises: a reload that fails has changed nothi
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -31,7 +31,12 @@ class Reloader:
     `reloaded` is called with every report, and with the new configuration when the reload succeeded."""
 
     def __init__(
-        self, fleet: Fleet, *, read: Read, refusal: Callable[[], str], reloaded: Callable[[ReloadReport], None]
+        self,
+        fleet: Fleet,
+        *,
+        read: Read,
+        refusal: Callable[[], str],
+        reloaded: Callable[[ReloadReport], Awaitable[None]],
     ) -> None:
         self._fleet = fleet
         self._read = read
@@ -64,7 +69,7 @@ class Reloader:
                 return ReloadReport(ok=False, refused=True, error=f"no reload now: the host is {refusal}")
             report = replace(await self._reload(), seconds=time.monotonic() - began)
             self._tell(report)
-            self._reloaded(report)
+            await self._reloaded(report)
             return report
 
     async def plan(self) -> PlanReport:
