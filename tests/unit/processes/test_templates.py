@@ -1,0 +1,186 @@
+"""The host's end of a template; the test plays the process behind it."""
+
+import asyncio
+import os
+
+import pytest
+
+from agenthost.errors import ProcessFailed
+from agenthost.ipc.messages import (
+    PACKET_BYTES,
+    Forked,
+    ForkProcess,
+    ForkRefused,
+    InitFailed,
+    Leave,
+    TemplateReady,
+    TemplateSpec,
+)
+from agenthost.processes import templates
+from agenthost.processes.child_process import InitFailure, TemplateGone
+from agenthost.processes.home import ProcessHome
+from agenthost.processes.templates import fork_template, wait_ready
+from tests.unit.processes.conftest import MakeEnds, MakePeer
+
+
+def request(number: int = 1, *, bytes_: int = 0) -> ForkProcess:
+    env = {"BIG": "x" * bytes_}
+    spec = TemplateSpec(agent="a", generation=1, env=env, working_dir="/", path=(), entrypoint="a:b")
+    return ForkProcess(number=number, kind="job", spec=spec)
+
+
+class Refusals(list[ProcessFailed]):
+    """Collects refusals, and can be waited for."""
+
+    def __init__(self) -> None:
+        self._came = asyncio.Event()
+
+    def __call__(self, error: ProcessFailed) -> None:
+        self.append(error)
+        self._came.set()
+
+    async def wait(self) -> ProcessFailed:
+        async with asyncio.timeout(5):
+            await self._came.wait()
+        return self[0]
+
+
+async def test_request_arrives_with_its_four_descriptors(peer: MakePeer, make_ends: MakeEnds) -> None:
+    """What the process is to have travels with the request; the host keeps no copy of it."""
+    template = peer()
+    ends = make_ends()
+    template.host.fork(request(7), ends, Refusals())
+    message, received = await template.receive()
+    assert isinstance(message, ForkProcess)
+    assert (message.number, len(received)) == (7, 4)
+    os.write(received[1], b"hello")
+    assert os.read(ends.stdout, 5) == b"hello"
+    for descriptor in received:
+        os.close(descriptor)
+    assert os.read(ends.stdout, 5) == b"", "somebody still holds the writing end"
+
+
+async def test_refusal_of_the_template_reaches_who_asked(peer: MakePeer, make_ends: MakeEnds) -> None:
+    """With the reason, and only the one that was refused."""
+    template = peer()
+    first, second = Refusals(), Refusals()
+    for number, refusals in ((1, first), (2, second)):
+        template.host.fork(request(number), make_ends(), refusals)
+    template.say(Forked(number=1))
+    template.say(ForkRefused(number=2, reason="no memory"))
+    assert str(await second.wait()) == "no memory"
+    assert first == []
+
+
+async def test_request_too_large_for_a_packet_is_refused_at_once(peer: MakePeer, make_ends: MakeEnds) -> None:
+    """Nothing is sent, and its ends are closed."""
+    template = peer()
+    ends = make_ends()
+    refusals = Refusals()
+    template.host.fork(request(bytes_=PACKET_BYTES), ends, refusals)
+    assert "environment is too large" in str(refusals[0])
+    assert os.read(ends.stdout, 1) == b"", "somebody still holds the writing end"
+
+
+async def test_request_of_nearly_a_packet_is_sent(peer: MakePeer, make_ends: MakeEnds) -> None:
+    """The socket's buffer has room for it."""
+    template = peer()
+    template.host.fork(request(bytes_=PACKET_BYTES - 1000), make_ends(), Refusals())
+    message, received = await template.receive()
+    assert isinstance(message, ForkProcess)
+    for descriptor in received:
+        os.close(descriptor)
+
+
+async def test_death_is_noticed_by_the_socket(peer: MakePeer, make_ends: MakeEnds) -> None:
+    """Who waits for the report hears it; who asks afterwards is refused."""
+    template = peer()
+    template.die()
+    with pytest.raises(TemplateGone):
+        await template.host.ready
+    assert template.host.dead.done()
+    refusals = Refusals()
+    template.host.fork(request(), make_ends(), refusals)
+    assert isinstance(refusals[0], TemplateGone)
+
+
+async def test_failure_of_user_code_is_told_to_who_waits(peer: MakePeer) -> None:
+    """And the template is let go."""
+    template = peer()
+    template.say(InitFailed(phase="import", error="KeyError", message="KeyError: 'X'", file="a.py", line=3))
+    with pytest.raises(InitFailure, match=r"import failed: KeyError: KeyError: 'X' \(a.py:3\)"):
+        await wait_ready(template.host, seconds=5, what="the import took too long")
+    assert template.host.dead.done()
+
+
+async def test_report_that_does_not_come_ends_the_template(peer: MakePeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is in the error."""
+    monkeypatch.setattr(templates, "_DUMP_SECONDS", 0.0)
+    template = peer()
+    with pytest.raises(ProcessFailed, match=r"the import took too long \(0.01 s\)"):
+        await wait_ready(template.host, seconds=0.01, what="the import took too long")
+    assert template.host.dead.done()
+
+
+async def test_waiting_that_is_given_up_ends_the_template(peer: MakePeer) -> None:
+    """Nobody else knows of it, so it would stay for ever."""
+    template = peer()
+    waiting = asyncio.create_task(wait_ready(template.host, seconds=5, what="the import took too long"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert template.host.dead.done()
+
+
+async def test_silent_template_that_owes_a_process_is_ended(
+    peer: MakePeer, make_ends: MakeEnds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sign of life starts the count anew; one that owes nothing may be silent."""
+    monkeypatch.setattr(templates, "HANG_SECONDS", 0.02)
+    monkeypatch.setattr(templates, "_DUMP_SECONDS", 0.0)
+    idle, slow = peer("idle"), peer("slow")
+    for number in (1, 2):
+        slow.host.fork(request(number), make_ends(), Refusals())
+    await asyncio.sleep(0.012)
+    slow.say(Forked(number=1))
+    await asyncio.sleep(0.012)
+    assert not slow.host.dead.done()
+    assert await slow.host.dead == "killed"
+    assert not idle.host.dead.done()
+
+
+async def test_closed_template_is_told_to_leave(peer: MakePeer) -> None:
+    """Otherwise it would take the end of its socket for the host's death."""
+    template = peer()
+    template.say(TemplateReady(pid=1, import_seconds=0.1))
+    await template.host.ready
+    template.host.close()
+    assert await template.receive() == (Leave(), [])
+
+
+async def test_template_that_the_base_did_not_make_can_be_asked_for_again(peer: MakePeer, home: ProcessHome) -> None:
+    """Its base died first: TemplateGone, which says that the next base will do."""
+    base = peer("")
+    template = fork_template(base.host, request().spec, home)  # type: ignore[arg-type]
+    message, received = await base.receive()
+    assert isinstance(message, ForkProcess) and message.kind == "template"
+    for descriptor in received:
+        os.close(descriptor)
+    with pytest.raises(TemplateGone):
+        await template.ready
+    await template.silent()
+
+
+async def test_template_that_the_base_refused_says_why(peer: MakePeer, home: ProcessHome) -> None:
+    """EAGAIN, or a thread."""
+    base = peer("")
+    template = fork_template(base.host, request().spec, home)  # type: ignore[arg-type]
+    message, received = await base.receive()
+    assert isinstance(message, ForkProcess)
+    base.say(ForkRefused(number=message.number, reason="no memory"))
+    for descriptor in received:
+        os.close(descriptor)
+    with pytest.raises(ProcessFailed):
+        await template.ready
+    await template.silent()
