@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agenthost.cli import output
@@ -18,6 +19,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--room", required=True, help="the room; made if there is none")
     parser.add_argument("--metadata", default="", metavar="TEXT", help="given to the job as ctx.job.metadata")
     parser.add_argument("--url", help="the LiveKit server; keys come from LIVEKIT_API_KEY and LIVEKIT_API_SECRET")
+    parser.add_argument("--env-file", type=Path, metavar="FILE", help="read environment variables from FILE")
     parser.add_argument("--timeout", type=float, default=15.0, metavar="SECONDS", help="default: 15")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     parser.set_defaults(func=run)
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from agenthost.cli.dispatching import Answer, Wanted, dispatch
     from agenthost.cli.target import find_connection
 
-    connection = find_connection(args.file, args.url, os.environ)
+    connection = find_connection(args.file, args.url, os.environ, env_file=args.env_file)
     wanted = Wanted(agent=args.agent, room=args.room, metadata=args.metadata)
     dispatched = asyncio.run(dispatch(connection, wanted, args.timeout))
     joined = dispatched.answer is Answer.JOINED

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from agenthost.config.collector import Collector
+from agenthost.config.environment import read_env_file
 from agenthost.config.findings import ConfigError
 from agenthost.config.loading import Options, examine, find_file, loaded
 from agenthost.errors import ConnectionLost, UsageError
@@ -10,13 +12,17 @@ from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
 
 
-def find_connection(file: str | None, url: str | None, environ: Mapping[str, str]) -> Connection:
+def find_connection(
+    file: str | None, url: str | None, environ: Mapping[str, str], *, env_file: Path | None = None
+) -> Connection:
     """The server named by `url` or LIVEKIT_URL, else the local one of the host that runs `file`, else the file's own,
-    else, without `file`, the local one that was started last.
+    else, without `file`, the local one that was started last. Variables of `env_file` stand below `environ`.
 
     Raises ConfigError for a file that cannot be used, UsageError when the keys are missing, ConnectionLost when no
     server is known.
     """
+    if env_file is not None:
+        environ = {**_variables(env_file), **environ}
     if named := url or environ.get("LIVEKIT_URL"):
         return _with_keys(named, environ)
     if config_file := _config_file(file, environ):
@@ -51,4 +57,14 @@ def _configured(file: Path, environ: Mapping[str, str]) -> Connection | None:
     livekit = loaded(examine(file, Options(environ=environ, command="dev", secrets=False))).config.livekit
     if not livekit.url:
         return None
+    if not (livekit.api_key and livekit.api_secret):  # then this says which, where and why
+        livekit = loaded(examine(file, Options(environ=environ, command="start"))).config.livekit
     return Connection(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret)
+
+
+def _variables(env_file: Path) -> Mapping[str, str]:
+    findings = Collector(str(env_file))
+    variables = read_env_file(env_file, findings)
+    if findings.has_errors():
+        raise ConfigError(findings.findings())
+    return variables

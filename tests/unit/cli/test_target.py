@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agenthost.cli.target import find_connection
+from agenthost.config.findings import ConfigError
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
@@ -79,6 +80,35 @@ def test_server_that_the_file_names_is_used(file: Path, environ: dict[str, str])
     )
     found = find_connection(str(file), None, environ | {"KEY": "k", "SECRET": "s"})
     assert found == Connection(url="ws://named", api_key="k", api_secret="s")
+
+
+@pytest.mark.parametrize("reference", ["${KEY}", "${KEY:-}"])
+def test_key_that_the_file_names_and_nobody_sets_is_a_finding(
+    file: Path, environ: dict[str, str], reference: str
+) -> None:
+    """It has a place in the file, and the error shows it."""
+    file.write_text(
+        f"entrypoint: app:run\nlivekit: {{ url: ws://named, api_key: '{reference}', api_secret: '${{SECRET}}' }}\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        find_connection(str(file), None, environ | {"SECRET": "s"})
+    assert "key" in raised.value.findings[0].message.lower()
+
+
+def test_env_file_of_the_command_line_counts_as_environment(environ: dict[str, str], tmp_path: Path) -> None:
+    """What `agenthost server run` writes can be given to every command."""
+    held = session_file.write(Path("elsewhere.yaml"), LOCAL, environ)
+    (tmp_path / "copy.env").write_text(held.path.read_text())
+    held.remove()
+    assert find_connection(None, None, environ, env_file=tmp_path / "copy.env") == LOCAL
+    beaten = environ | KEYS | {"LIVEKIT_URL": "ws://set"}
+    assert find_connection(None, None, beaten, env_file=tmp_path / "copy.env").url == "ws://set"
+
+
+def test_env_file_that_is_not_there_is_a_finding(environ: dict[str, str]) -> None:
+    """As for every other command."""
+    with pytest.raises(ConfigError, match="env file"):
+        find_connection(None, None, environ, env_file=Path("gone.env"))
 
 
 def test_another_hosts_server_is_not_used_for_a_named_file(
