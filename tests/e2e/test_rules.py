@@ -36,6 +36,7 @@ async def plain(ctx):
 YAML = """
 http: { listen: none }
 num_idle_processes: 0
+load: { max_jobs: 20 }
 agents:
   front-door:
     agent_name: ""
@@ -94,7 +95,7 @@ async def test_rules_choose_code_appearance_and_permissions(
     assert len(host.events("registered")) == 1
     (accepted,) = host.events("job accepted", room=f"{name}-vip")
     assert (accepted.fields["rule"], accepted.fields["target"]) == ("gold", "gold")
-    assert accepted.fields["place"].endswith("agenthost.yaml:11:11")
+    assert accepted.fields["place"].endswith("agenthost.yaml:12:11")
     assert accepted.fields["decision_microseconds"] < 50_000
     decided = {line.fields["room"]: line.fields["rule"] for line in host.events("offer rejected")}
     assert decided == {f"{name}-rec": "recordings", f"{name}-other": "otherwise"}
