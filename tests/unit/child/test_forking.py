@@ -1,0 +1,115 @@
+"""Forking twice: whose child the new process is, and that nothing buffered comes twice."""
+
+import pytest
+
+from tests.support.script import run_script
+
+FORK = """
+import os, sys, time
+from agenthost import kernel
+from agenthost.child.forking import fork_detached
+kernel.become_subreaper()
+host = os.getpid()
+reader, writer = os.pipe()
+template = os.fork()
+if template == 0:
+    {template}
+    fork_detached(lambda: os.write(writer, f"{{os.getppid()}} {{os.getpid()}}".encode()) and 7, host)
+    os._exit(0)
+os.waitpid(template, 0)
+parent, pid = map(int, os.read(reader, 100).split())
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+result = [parent == host, status]
+"""
+
+
+@pytest.mark.parametrize("before", ["pass", "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"])
+def test_new_process_is_a_child_of_the_subreaper_and_exits_with_its_code(before: str) -> None:
+    """Not of the template, which may be gone; also when user code made the kernel reap children."""
+    assert run_script(FORK.format(template=before)) == [True, 7]
+
+
+def test_refused_fork_is_an_error_with_its_reason() -> None:
+    """The intermediate process cannot fork: the template hears of it."""
+    code = """
+        import os, resource
+        from agenthost.child import forking
+        real, calls = os.fork, []
+
+        def fork():
+            calls.append(1)
+            if len(calls) == 2:
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            return real()
+
+        os.fork = fork
+        try:
+            forking.fork_detached(lambda: 0, os.getpid())
+            result = "no error"
+        except OSError as error:
+            result = [error.errno, error.strerror]
+    """
+    assert run_script(code) == [11, "Resource temporarily unavailable"]
+
+
+def test_buffered_output_is_written_once() -> None:
+    """What a template has printed and not flushed is not printed again by its forks: Python's and C's buffers."""
+    code = """
+        import ctypes, os, sys
+        from agenthost import kernel
+        from agenthost.child.forking import fork_detached
+        kernel.become_subreaper()
+        reader, writer = os.pipe()
+        os.dup2(writer, 1)
+        os.close(writer)
+        sys.stdout.write("python ")
+        ctypes.CDLL(None).printf(b"native ")
+        template = os.fork()
+        if template == 0:
+            # the fork of a fork flushes first
+            fork_detached(lambda: 0, os.getppid())
+            os._exit(0)
+        os.waitpid(template, 0)
+        os.wait()
+        os.close(1)
+        with open(reader) as pipe:
+            result = sorted(pipe.read().split())
+        os.dup2(2, 1)
+        sys.stdout = None
+    """
+    assert run_script(code) == ["native", "python"]
+
+
+def test_exception_is_printed_and_the_exit_code_is_1() -> None:
+    """A defect of ours must not vanish with the process."""
+    code = """
+        import os, sys
+        from agenthost.child.forking import exit_with
+
+        def broken():
+            raise LookupError("a defect")
+
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(writer, 2)
+            exit_with(broken)
+        os.close(writer)
+        with open(reader) as pipe:
+            result = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), pipe.read().splitlines()[-1]]
+    """
+    assert run_script(code) == [1, "LookupError: a defect"]
+
+
+def test_closed_and_missing_streams_are_no_obstacle() -> None:
+    """User code may close sys.stdout, or set it to None."""
+    code = """
+        import sys
+        from agenthost.child.forking import flush_output
+        sys.stdout.close()
+        flush_output()
+        sys.stdout = None
+        flush_output()
+        result = "fine"
+    """
+    assert run_script(code) == "fine"
