@@ -37,7 +37,9 @@ async def _heed_signals(jobs: RunningJobs, commands: "asyncio.Queue[Command]") -
     signals = 1
     while True:
         command = await commands.get()
-        if not isinstance(command, Signalled):
+        if command is Signalled.HANG_UP:
+            _log.warning("reload refused", reason="the host is draining")
+        if command is not Signalled.TERMINATE:
             continue
         signals += 1
         _log.warning("ending jobs" if signals == 2 else "killing jobs", jobs=len(jobs.all()))

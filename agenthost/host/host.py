@@ -83,11 +83,11 @@ class Host:
                         self._on_started(self)
                     case Failed(error):
                         raise error
-                    case Signalled.HANG_UP if self._hang_up_reloads:
+                    case Signalled.HANG_UP:
                         self.reloader.want()
-                    case Signalled() as signalled:
+                    case Signalled.TERMINATE:
                         starting.cancel()
-                        _log.info("draining", signal=signalled.value, jobs=len(self.fleet.jobs.all()))
+                        _log.info("draining", jobs=len(self.fleet.jobs.all()))
                         break
             self.state = HostState.DRAINING
             self.fleet.load.report()
@@ -114,6 +114,10 @@ class Host:
         for _ in range(signals):
             self._commands.put_nowait(Signalled.TERMINATE)
 
+    def _signalled(self, signalled: Signalled) -> None:
+        hung_up = signalled is Signalled.HANG_UP and not self._hang_up_reloads
+        self._commands.put_nowait(Signalled.TERMINATE if hung_up else signalled)
+
     @contextlib.asynccontextmanager
     async def _surroundings(self) -> AsyncIterator[Tasks]:
         """Everything that must be there before the first agent and gone after the last job; cleans up half a start."""
@@ -123,7 +127,7 @@ class Host:
             stack.callback(self._kill_what_is_left)
             self._reaper.start()
             stack.callback(self._reaper.stop)
-            stack.enter_context(listen(self._commands.put_nowait))
+            stack.enter_context(listen(self._signalled))
             home = ProcessHome(reaper=self._reaper, log=get_logger("processes"))
             self.fleet = Fleet(
                 self._first_plan, first_base=self._first_base, home=home, tasks=tasks, closed=self._closed

@@ -3,11 +3,9 @@
 Runs on the host's loop. In order: new base (if what it imports changed), new templates up and proven, new
 registrations open; until here every failure leaves the host exactly as it was. Then plan, generations and
 registrations are replaced in one step of the loop, so an offer meets the old host or the new one and nothing between.
-A start is the same with nothing before it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from agenthost.changes import AgentChange, PlanChange, diff
@@ -23,8 +21,6 @@ from agenthost.processes.child_process import InitFailure
 _NOT_YET = LoadReport(full=True, fraction=1.0, jobs=0)
 """What a new registration reports until the swap: an offer before it would find no agent to take it."""
 
-Open = Callable[..., Awaitable[Registration]]
-
 
 @dataclass(slots=True)
 class Prepared:
@@ -37,26 +33,50 @@ class Prepared:
 
 
 async def start(fleet: Fleet, plan: Plan) -> None:
-    """The first plan of a fleet: like a reload from nothing, but a server that is away is tried for ever."""
+    """The first plan of a fleet: like a reload from nothing, but a server that is away is tried for ever.
+
+    Here the registrations come last: nobody else serves these agents meanwhile, and from its first moment on the
+    server is to know what load they have.
+    """
     change = PlanChange(agents=tuple(AgentChange(agent=key, added=True) for key in plan.agents))
-    await _apply(fleet, plan, change, Prepared(around=fleet.around), fleet.registrar.open)
+    prepared = Prepared(around=fleet.around)
+    try:
+        plan, change = await _prepare(fleet, plan, change, prepared)
+    except BaseException:
+        await _throw_away(fleet, prepared)
+        raise
+    _swap(fleet, plan, change, prepared)
+
+    async def register(agent: HostedAgent) -> None:
+        if agent.plan.registration is not None:
+            load = fleet.load.load_of(agent)
+            desk = fleet.desk(agent)
+            agent.registration = await fleet.registrar.open(agent.id, agent.plan.registration, desk=desk, load=load)
+
+    await asyncio.gather(*map(register, fleet.agents.values()))
+    fleet.load.report()
 
 
 async def reconcile(fleet: Fleet, plan: Plan, change: PlanChange) -> None:
     """Make the fleet be `plan`. Raises what kept it from that, and then nothing has changed."""
     prepared = Prepared(around=fleet.surroundings(plan, new_base=bool(change.base)))
-    await _apply(fleet, plan, change, prepared, fleet.registrar.open_surely)
-
-
-async def _apply(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared, opening: Open) -> None:
     try:
-        await _start_generations(fleet, plan, change, prepared)
-        plan, change = _with_what_code_says(fleet, plan, change, prepared)
-        await _open_registrations(fleet, plan, change, prepared, opening)
+        plan, change = await _prepare(fleet, plan, change, prepared)
+        await _open_registrations(fleet, plan, change, prepared)
     except BaseException:
         await _throw_away(fleet, prepared)
         raise
     _swap(fleet, plan, change, prepared)
+
+
+async def _prepare(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> tuple[Plan, PlanChange]:
+    """Start what is new, and learn what its code says about its hosting."""
+    await _start_generations(fleet, plan, change, prepared)
+    plan, change = _with_what_code_says(fleet, plan, change, prepared)
+    for one in change.agents:
+        if one.added:
+            prepared.agents[one.agent] = HostedAgent(plan.agents[one.agent], prepared.generations[one.agent])
+    return plan, change
 
 
 async def _start_generations(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> None:
@@ -89,19 +109,15 @@ def _with_what_code_says(fleet: Fleet, plan: Plan, change: PlanChange, prepared:
     return again, replace(change, agents=agents)
 
 
-async def _open_registrations(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared, opening: Open) -> None:
-    wanted: list[AgentPlan] = []
-    for one in change.agents:
-        if one.added:
-            prepared.agents[one.agent] = HostedAgent(plan.agents[one.agent], prepared.generations[one.agent])
-        if not one.removed and (one.added or one.registration):
-            wanted.append(plan.agents[one.agent])
+async def _open_registrations(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> None:
+    wanted = [plan.agents[one.agent] for one in change.agents if not one.removed and (one.added or one.registration)]
 
     async def open_one(agent: AgentPlan) -> None:
         if agent.registration is not None:
             desk = fleet.desk(prepared.agents.get(agent.id) or fleet.agents[agent.id])
-            registration = await opening(agent.id, agent.registration, desk=desk, load=_NOT_YET)
-            prepared.registrations[agent.id] = registration
+            prepared.registrations[agent.id] = await fleet.registrar.open_surely(
+                agent.id, agent.registration, desk=desk, load=_NOT_YET
+            )
 
     results = await asyncio.gather(*map(open_one, wanted), return_exceptions=True)
     for result in results:

@@ -1,0 +1,194 @@
+"""Reloads of a real host by SIGHUP: what changes, what does not, and that no running job notices."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from agenthost.jobs import JobStatus
+from agenthost.testing.livekit_server import FakeLiveKitServer
+from agenthost.testing.values import OfferOutcome
+from tests.support.host import HostProcess, write_agent
+from tests.support.protocols import RunHost
+
+CODE = """
+import asyncio
+from pathlib import Path
+
+from agenthost import JobContext, JobProcess
+
+VERSION = 1
+
+
+def prewarm(proc: JobProcess) -> None:
+    pass
+
+
+async def entrypoint(ctx: JobContext) -> None:
+    Path(f"ran-{ctx.room.name}").write_text(str(VERSION))
+    while not Path(f"leave-{ctx.room.name}").exists():
+        await asyncio.sleep(0.02)
+"""
+
+YAML = """
+version: 1
+agent_name: a
+entrypoint: my_agent:entrypoint
+prewarm: my_agent:prewarm
+num_idle_processes: 1
+load: { max_jobs: 50 }
+http: { listen: "127.0.0.1:0" }
+limits: { shutdown: 1s }
+"""
+
+
+class Edited:
+    """A running host and its two files; `change` edits one and has the host reload."""
+
+    def __init__(self, host: HostProcess, folder: Path, server: FakeLiveKitServer) -> None:
+        self.host = host
+        self.folder = folder
+        self.server = server
+
+    async def change(self, *, yaml: str | None = None, code: str | None = None, ok: bool = True) -> dict[str, object]:
+        """The fields of the log line that says what came of it."""
+        if yaml is not None:
+            (self.folder / "agenthost.yaml").write_text(yaml)
+        if code is not None:
+            (self.folder / "my_agent.py").write_text(code)
+        event = "reloaded" if ok else "reload failed"
+        before = len(self.host.events(event))
+        self.host.signal(signal.SIGHUP)
+        return dict((await self.host.wait_event(event, count=before + 1)).fields)
+
+    async def job(self, room: str, agent_name: str = "a") -> str:
+        """The version of the code that a new job runs."""
+        result = await self.server.offer(room, agent_name=agent_name)
+        assert result.outcome is OfferOutcome.ASSIGNED, result
+        await self.server.wait_status(result.job_id, JobStatus.RUNNING)
+        await self.host.wait_event("job started", job_id=result.job_id)
+        file = self.folder / f"ran-{room}"
+        while not file.exists() or not file.read_text():
+            await self.host.http("/healthz")  # the job writes in its first millisecond; this is how long we wait
+        return file.read_text()
+
+    def running(self) -> int:
+        """How many jobs the server believes to run."""
+        last = [self.server.statuses(offer.job_id)[-1:] for offer in self.server.offers]
+        return sum(bool(update) and update[0].status is JobStatus.RUNNING for update in last)
+
+
+@pytest.fixture
+async def edited(run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> Edited:
+    """A registered host with a job that runs version 1."""
+    host = await run_host(write_agent(tmp_path, CODE, YAML), "--log-level=DEBUG", server=fake_server)
+    await host.wait_event("host started")
+    found = Edited(host, tmp_path, fake_server)
+    assert await found.job("first") == "1"
+    return found
+
+
+async def test_new_code_serves_new_jobs_and_old_jobs_keep_theirs(edited: Edited) -> None:
+    """A new generation; the job of the old one goes on and ends by itself."""
+    await edited.change(code=CODE.replace("VERSION = 1", "VERSION = 2"))
+    assert edited.host.events("change applied", kind="new generation")
+    assert await edited.job("second") == "2"
+    assert edited.running() == 2
+    (edited.folder / "leave-first").touch()
+    await edited.host.wait_event("job ended", room="first", outcome="succeeded")
+    assert edited.running() == 1
+    assert len(edited.host.events("registered")) == 1
+
+
+async def test_same_second_edit_of_equal_size_is_seen(edited: Edited) -> None:
+    """The bytecode trap: Python's cache compares seconds and sizes."""
+    for version in range(2, 6):
+        await edited.change(code=CODE.replace("VERSION = 1", f"VERSION = {version}"))
+        assert await edited.job(f"room-{version}") == str(version)
+
+
+async def test_live_keys_change_without_a_new_generation_or_registration(edited: Edited) -> None:
+    """Slots, settings and rules: the next offer sees them."""
+    yaml = YAML.replace("max_jobs: 50", "max_jobs: 1") + "requests: { otherwise: reject }\n"
+    await edited.change(yaml=yaml)
+    refused = await edited.server.offer("x", agent_name="a")
+    assert refused.outcome is OfferOutcome.REJECTED
+    assert edited.host.events("offer rejected", reason="otherwise")
+    assert not edited.host.events("change applied", kind="new generation")
+    assert len(edited.host.events("registered")) == 1
+
+
+@pytest.mark.parametrize(
+    ("yaml", "code", "told"),
+    [
+        (YAML + "nonsense: 1\n", None, "nonsense"),
+        (YAML + "  bad: [\n", None, "AH0"),
+        (YAML.replace("my_agent:entrypoint", "nowhere:entrypoint"), None, "nowhere"),
+        (None, "def broken(:\n", "my_agent"),
+        (None, CODE + "\nraise RuntimeError('at import')\n", "at import"),
+        (None, CODE.replace("    pass\n", "    raise KeyError('in prewarm')\n", 1), "in prewarm"),
+    ],
+    ids=["unknown key", "syntax", "module missing", "python syntax", "import raises", "prewarm raises"],
+)
+async def test_broken_edit_changes_nothing_and_the_mended_one_works(
+    edited: Edited, yaml: str | None, code: str | None, told: str
+) -> None:
+    """Scenario 16: the old code stays registered and serves; the running job goes on; once mended, new code serves."""
+    failed = await edited.change(yaml=yaml, code=code, ok=False)
+    assert told in json.dumps(failed)
+    assert await edited.job("while broken") == "1"
+    _, metrics = await edited.host.http("/metrics")
+    assert "agenthost_config_last_reload_successful 0.0" in metrics
+    await edited.change(yaml=YAML, code=CODE.replace("VERSION = 1", "VERSION = 3"))
+    assert await edited.job("mended") == "3"
+    assert edited.running() == 3
+    _, metrics = await edited.host.http("/metrics")
+    assert "agenthost_config_last_reload_successful 1.0" in metrics
+
+
+async def test_renamed_agent_registers_anew_before_the_old_name_leaves(edited: Edited) -> None:
+    """The old socket stays, full, until its last job has ended; then it closes."""
+    old = await edited.server.wait_registered("a")
+    await edited.change(yaml=YAML.replace("agent_name: a", "agent_name: b"))
+    await edited.server.wait_report("b", lambda report: report.available)
+    assert await edited.job("second", agent_name="b") == "1"
+    await edited.server.wait_report("a", lambda report: not report.available)
+    assert edited.running() == 2
+    (edited.folder / "leave-first").touch()
+    await edited.server.wait_gone(old)
+    await edited.host.wait_event("registration closed", agent_name="a")
+    assert edited.running() == 1
+
+
+async def test_agents_come_and_go(edited: Edited) -> None:
+    """An agent is added beside the first, and removed again; the first never notices."""
+    several = (
+        "version: 1\nnum_idle_processes: 0\nload: { max_jobs: 50 }\n"
+        'http: { listen: "127.0.0.1:0" }\nlimits: { shutdown: 1s }\n'
+        "agents:\n  a: { entrypoint: my_agent:entrypoint, prewarm: my_agent:prewarm }\n"
+        "  c: { entrypoint: my_agent:entrypoint }\n"
+    )
+    await edited.change(yaml=several)
+    await edited.server.wait_report("c", lambda report: report.available)
+    assert await edited.job("of c", agent_name="c") == "1"
+    await edited.change(yaml=YAML)
+    assert edited.host.events("change applied", agent="c", kind="removed")
+    assert edited.running() == 2
+
+
+async def test_equal_content_is_no_reload(edited: Edited) -> None:
+    """A touched file, a comment: nothing is done."""
+    await edited.change(yaml=YAML + "# a comment\n")
+    assert not edited.host.events("change applied")
+
+
+async def test_draining_host_refuses_to_reload(edited: Edited) -> None:
+    """Old jobs end; nothing is started for a host that is going."""
+    edited.host.signal(signal.SIGTERM)
+    await edited.host.wait_event("draining")
+    (edited.folder / "agenthost.yaml").write_text(YAML.replace("max_jobs: 50", "max_jobs: 9"))
+    edited.host.signal(signal.SIGHUP)
+    (edited.folder / "leave-first").touch()
+    assert await edited.host.exit_code() == 0
+    assert not edited.host.events("reloaded")
