@@ -1,0 +1,147 @@
+"""One reading of one file: from its nodes to the Config, step by step; `loading` says which step comes when."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from agenthost.config.build import build
+from agenthost.config.checks import check_agents, check_built, check_placement
+from agenthost.config.collector import Collector
+from agenthost.config.desugar import coerce, desugar
+from agenthost.config.environment import FileReader, memory_is_limited, read_env_file
+from agenthost.config.examination import Examination, Options, Stage
+from agenthost.config.host_checks import check_credentials, check_host
+from agenthost.config.import_checks import check_imports
+from agenthost.config.interpolate import Sources, hide_references, interpolate
+from agenthost.config.merge import merge, option, read_override, select_profile
+from agenthost.config.model import Config
+from agenthost.config.nodes import Node
+from agenthost.config.resolve import Facts, Resolved, resolve
+from agenthost.config.schema import check_schema
+
+LANGUAGE_VERSION = 1
+
+
+class Reading:
+    """One reading of one file that could be parsed. `source` is its text without secrets."""
+
+    def __init__(self, *, file: Path, source: str, options: Options, findings: Collector) -> None:
+        self._file = file.absolute()
+        self._shown = file
+        self._source = source
+        self._options = options
+        self._findings = findings
+        self._reader = FileReader(self._file.parent)
+        self._stages = {Stage.SYNTAX: True}
+        self._env_files: list[Path] = []
+
+    def examine(self, root: Node) -> Examination:
+        """Take the steps from the nodes of the file on, as far as they go."""
+        root = self._layered(root)
+        if self._is_too_new(root):
+            return self._end(Stage.SCHEMA)
+        environment = self._environment(root)
+        root = self._expanded(root, environment)
+        check_schema(root, self._findings)
+        check_placement(root, self._findings)
+        if self._findings.has_errors():
+            return self._end(Stage.SCHEMA)
+        self._stages[Stage.SCHEMA] = True
+        facts = Facts(dev=self._options.command == "dev", variables=environment, memory_limited=memory_is_limited())
+        return self._examine_meaning(resolve(root, facts), environment)
+
+    def _layered(self, root: Node) -> Node:
+        """The file with the chosen profile, then the command line's own values, on top. In canonical form."""
+        options = self._options
+        root = select_profile(desugar(root), options.profile, command=options.command, findings=self._findings)
+        for override in options.overrides:
+            root = merge(root, desugar(read_override(override)))
+        given = {
+            "log_level": (options.log_level, "--log-level"),
+            "entrypoint": (options.entrypoint, options.entrypoint or ""),
+            "livekit.url": (options.url, "--url"),
+            "livekit.api_key": (options.api_key, "--api-key"),
+            "livekit.api_secret": (options.api_secret, "--api-secret"),
+        }
+        for path, (value, name) in given.items():
+            if value is not None:
+                root = merge(root, option(path, value, name))
+        return root
+
+    def _is_too_new(self, root: Node) -> bool:
+        version = root.entries.get("version")
+        if version is None or not isinstance(version.value, int) or version.value <= LANGUAGE_VERSION:
+            return False
+        message = f"the file needs a newer agenthost: this one reads version {LANGUAGE_VERSION}"
+        self._findings.about("AH130", message, version, hint="upgrade with `pip install -U agenthost`")
+        return True
+
+    def _environment(self, root: Node) -> Mapping[str, str]:
+        """The env file's variables below those of the process."""
+        path = self._env_file(root)
+        if path is None:
+            return dict(self._options.environ)
+        self._env_files.append(path.absolute())
+        node = root.entries.get("env_file")
+        if node is not None and self._options.env_file is None and not path.is_file():
+            if self._options.secrets:
+                message = f"there is no env file `{path}`"
+                self._findings.about("AH307", message, node, hint="create it, or drop `env_file`")
+            return dict(self._options.environ)
+        return {**read_env_file(path, self._findings), **self._options.environ}
+
+    def _env_file(self, root: Node) -> Path | None:
+        if self._options.env_file is not None:
+            return self._options.env_file
+        node = root.entries.get("env_file")
+        if node is not None and isinstance(node.value, str):
+            sources = Sources(variables=self._options.environ, read_file=self._reader.read, lenient=True)
+            expanded = interpolate(node, sources, Collector(str(self._shown)))
+            return None if expanded.opaque else self._shown.parent / str(expanded.value)
+        if self._options.command != "dev":
+            return None
+        default = self._shown.parent / ".env"
+        self._env_files.append(default.absolute())  # to be noticed when it is made later
+        return default if default.is_file() else None
+
+    def _expanded(self, root: Node, environment: Mapping[str, str]) -> Node:
+        """References replaced, but not in profiles that were not chosen: their variables need not be set."""
+        sources = Sources(variables=environment, read_file=self._reader.read, lenient=not self._options.secrets)
+        entries = {
+            key: hide_references(child) if key == "profiles" else interpolate(child, sources, self._findings)
+            for key, child in root.entries.items()
+        }
+        return coerce(replace(root, value=entries))
+
+    def _examine_meaning(self, resolved: Resolved, environment: Mapping[str, str]) -> Examination:
+        findings = self._findings
+        check_host(resolved, findings)
+        check_credentials(resolved, self._options.command, findings, lenient=not self._options.secrets)
+        check_agents(resolved, findings)
+        if findings.has_errors():
+            return self._end(Stage.MEANING, resolved)
+        config = build(
+            resolved, file=self._file, shown=str(self._shown), environment=environment, watched=self._watched()
+        )
+        check_built(resolved, config, findings)
+        if findings.has_errors():
+            return self._end(Stage.MEANING, resolved)
+        self._stages[Stage.MEANING] = True
+        check_imports(resolved, self._file.parent, findings)
+        return self._end(Stage.IMPORTS, resolved, None if findings.has_errors() else config)
+
+    def _watched(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys((self._file, *self._env_files, *self._reader.files)))
+
+    def _end(self, last: Stage, resolved: Resolved | None = None, config: Config | None = None) -> Examination:
+        """The examination, when `last` was the last kind of check: passed if there is a configuration now."""
+        self._stages[last] = config is not None
+        return Examination(
+            file=self._shown,
+            source=self._source,
+            findings=self._findings.findings(),
+            stages=self._stages,
+            resolved=resolved,
+            config=config,
+            watched_files=self._watched(),
+        )
