@@ -19,13 +19,17 @@ from typing import Self
 from agenthost.errors import EnvironmentRefused
 
 
-def runtime_folder(environ: Mapping[str, str]) -> Path:
-    """The folder, made if need be. Raises EnvironmentRefused when it is not ours alone or cannot be made."""
+def runtime_folder_path(environ: Mapping[str, str]) -> Path:
+    """Where the folder is; it need not exist yet, and may turn out not to be ours."""
     given = environ.get("XDG_RUNTIME_DIR")
     if given and Path(given).is_dir():  # containers and `su` leave it set to what is not there
-        folder = Path(given) / "agenthost"
-    else:
-        folder = Path(environ.get("TMPDIR") or tempfile.gettempdir()) / f"agenthost-{os.getuid()}"
+        return Path(given) / "agenthost"
+    return Path(environ.get("TMPDIR") or tempfile.gettempdir()) / f"agenthost-{os.getuid()}"
+
+
+def runtime_folder(environ: Mapping[str, str]) -> Path:
+    """The folder, made if need be. Raises EnvironmentRefused when it is not ours alone or cannot be made."""
+    folder = runtime_folder_path(environ)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()

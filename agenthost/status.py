@@ -186,6 +186,7 @@ class ChangeLine:
 class PlanReport:
     """What a reload would do now. Not `ok`: it would fail, and change nothing, because of `error` and `findings`.
 
+    `invalid`: the file or the user's code is why, and trying again without an edit is of no use.
     `source` is the text of `file` without secrets, for showing findings in it; `traceback_text` the user's own
     traceback, where their code failed. `seconds` is how long it took to find out.
     """
@@ -193,6 +194,7 @@ class PlanReport:
     ok: bool
     changes: tuple[ChangeLine, ...] = ()
     error: str = ""
+    invalid: bool = False
     findings: tuple[Finding, ...] = ()
     file: str = ""
     source: str = field(default="", repr=False)

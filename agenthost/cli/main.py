@@ -18,9 +18,13 @@ from agenthost.cli import (
     explain,
     init,
     output,
+    plan_cmd,
+    reload_cmd,
     run_cmd,
     schema,
     server,
+    status_cmd,
+    stop_cmd,
     test_cmd,
     validate,
     version_cmd,
@@ -32,6 +36,7 @@ from agenthost.version import __version__
 _GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
     ("Run", (run_cmd,)),
     ("Configuration", (init, validate, test_cmd, explain, schema, config_cmd)),
+    ("Running host", (status_cmd, plan_cmd, reload_cmd, stop_cmd)),
     ("LiveKit", (dispatch_cmd, server)),
     ("About", (version_cmd,)),
 )

@@ -24,11 +24,24 @@ class HostUnreachable(AgentHostError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class NobodyListens(HostUnreachable):
+    """There is no socket, or the host that made it is dead."""
+
+
 class ControlClient:
     """Asks the host that listens on `path`. Every method raises HostUnreachable when there is no answer."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def is_answered(self) -> bool:
+        """Whether a host listens. Raises HostUnreachable only for a socket that must not be used."""
+        try:
+            with self._connected(_QUICK_SECONDS) as connection:
+                connection.connect()
+        except NobodyListens:
+            return False
+        return True
 
     def status(self) -> HostStatus:
         return self._ask(HostStatus, "GET", "/status", _QUICK_SECONDS)
@@ -65,12 +78,12 @@ class ControlClient:
         connection = _UnixConnection(self.path, seconds)
         try:
             yield connection
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise HostUnreachable(f"no host listens on {self.path}") from None
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            raise NobodyListens(f"no host listens on {self.path}") from None
         except TimeoutError:
             raise HostUnreachable(f"the host does not answer on {self.path}") from None
         except (OSError, http.client.HTTPException) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "it ended"
+            reason = getattr(error, "strerror", None) or str(error) or "it ended"
             raise HostUnreachable(f"the host on {self.path} did not answer: {reason}") from None
         finally:
             connection.close()

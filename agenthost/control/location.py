@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from agenthost.runtime_folder import name_for, runtime_folder
+from agenthost.runtime_folder import name_for, runtime_folder_path
 
 SUFFIX = ".sock"
 LOCK_SUFFIX = ".lock"
@@ -12,15 +12,12 @@ LOCK_SUFFIX = ".lock"
 
 
 def default_path(file: Path, environ: Mapping[str, str]) -> Path:
-    """The socket of the host that runs `file`. Raises EnvironmentRefused when there is no folder for it."""
-    return runtime_folder(environ) / f"{name_for(file)}{SUFFIX}"
+    """The socket of the host that runs `file`, unless the file says otherwise."""
+    return runtime_folder_path(environ) / f"{name_for(file)}{SUFFIX}"
 
 
 def socket_path(file: Path, configured: str | None, environ: Mapping[str, str]) -> Path:
-    """Where `control.socket` says, a relative path from the file's folder; None there means the default path.
-
-    Raises EnvironmentRefused when the default path is meant and there is no folder for it.
-    """
+    """Where `control.socket` says, a relative path from the file's folder; None there means the default path."""
     if configured is None:
         return default_path(file, environ)
     return file.absolute().parent / Path(configured).expanduser()

@@ -22,7 +22,7 @@ from agenthost.control.location import LOCK_SUFFIX, SUFFIX, lock_path, sendable_
 from agenthost.control.peer import is_own_user
 from agenthost.errors import EnvironmentRefused
 from agenthost.logs.events import get_logger
-from agenthost.runtime_folder import HeldFile, is_private, remove_abandoned
+from agenthost.runtime_folder import HeldFile, is_private, remove_abandoned, runtime_folder, runtime_folder_path
 from agenthost.status import HostStatus, PlanReport, ReloadReport
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def _claim(path: Path) -> HeldFile:
     """The lock of `path`, after everything that dead hosts left beside it was removed."""
     if not sendable_length(path):
         raise EnvironmentRefused("the path is too long for a socket; set `control.socket` to a shorter one")
+    if path.parent == runtime_folder_path(os.environ):
+        runtime_folder(os.environ)
     if path.exists() and not path.is_socket():
         raise EnvironmentRefused("there is a file of that name; set `control.socket` to another path")
     if is_private(path.parent):

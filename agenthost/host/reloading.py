@@ -14,7 +14,7 @@ from typing import TypeVar
 from agenthost.changes import CODE, PlanChange, diff
 from agenthost.config.findings import ConfigError
 from agenthost.config.loading import Loaded
-from agenthost.errors import AgentHostError, EntrypointError
+from agenthost.errors import AgentHostError, EntrypointError, ExitCode
 from agenthost.host.fleet import Fleet
 from agenthost.host.reconciler import reconcile
 from agenthost.logs.events import get_logger
@@ -157,7 +157,11 @@ def _lines(change: PlanChange, jobs: dict[str, int]) -> tuple[ChangeLine, ...]:
 
 
 def _failure(error: AgentHostError, kind: type[R]) -> R:
+    invalid = error.exit_code is ExitCode.CONFIG
     if isinstance(error, ConfigError):
-        return kind(ok=False, error=str(error), findings=error.findings, source=error.source)
+        findings = error.findings
+        return kind(
+            ok=False, error=str(error), invalid=invalid, findings=findings, file=error.file, source=error.source
+        )
     traceback = error.traceback_text if isinstance(error, EntrypointError) else ""
-    return kind(ok=False, error=str(error), traceback_text=traceback)
+    return kind(ok=False, error=str(error), invalid=invalid, traceback_text=traceback)
