@@ -28,6 +28,7 @@ QUIET: Mapping[str, str] = dict.fromkeys(
         "numba",
         "openai",
         "urllib3",
+        "watchdog",
         "websockets",
     ),
     "WARNING",
