@@ -1,9 +1,10 @@
 """`AgentCode`: an agent's user code, imported and checked. A template loads it once; its forks inherit it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from agenthost.child.deferred_filters import DeferredFilters
 from agenthost.child.entrypoint import Entrypoint, as_awaitable, as_callable, resolve
 from agenthost.child.framework import Framework, find_framework
 from agenthost.ipc.messages import TemplateSpec
@@ -19,11 +20,15 @@ _LOAD = "a load function takes nothing, or the number of active jobs, and return
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCode:
-    """None: neither the file nor the code names one. `framework` is what the code is written for, if not agenthost."""
+    """None: neither the file nor the code names one. `framework` is what the code is written for, if not agenthost.
+
+    `filters` are the audio filters its import asked for; a process that runs a job loads them.
+    """
 
     spec: TemplateSpec
     entrypoint: Entrypoint
     framework: Framework | None = None
+    filters: DeferredFilters = field(default_factory=DeferredFilters)
     prewarm: UserFunction | None = None
     session_end: UserFunction | None = None
     handler: UserFunction | None = None
@@ -36,20 +41,23 @@ def load_code(spec: TemplateSpec) -> AgentCode:
     Environment, working directory and sys.path must be the agent's already. The callables may be sync or async,
     but the entrypoint and the handler must be awaitable.
     """
-    framework, entrypoint = _entrypoint(spec.entrypoint)
-    code = AgentCode(
-        spec=spec,
-        entrypoint=entrypoint,
-        framework=framework,
-        prewarm=_function(spec.prewarm, (1,), _PREWARM),
-        session_end=_function(spec.session_end, (1,), _SESSION_END),
-        handler=None if spec.handler is None else as_awaitable(resolve(spec.handler), spec.handler, wanted=_HANDLER),
-        load=_function(spec.load, (0, 1), _LOAD),
-    )
-    if framework is None:
-        return code
-    framework.prepare()
-    return framework.complete(code)
+    filters = DeferredFilters()
+    with filters:
+        framework, entrypoint = _entrypoint(spec.entrypoint)
+        code = AgentCode(
+            spec=spec,
+            entrypoint=entrypoint,
+            framework=framework,
+            filters=filters,
+            prewarm=_function(spec.prewarm, (1,), _PREWARM),
+            session_end=_function(spec.session_end, (1,), _SESSION_END),
+            handler=_handler(spec.handler),
+            load=_function(spec.load, (0, 1), _LOAD),
+        )
+        if framework is None:
+            return code
+        framework.prepare()
+        return framework.complete(code)
 
 
 def reported(code: AgentCode) -> dict[str, Any] | None:
@@ -70,6 +78,10 @@ def _entrypoint(reference: str) -> tuple[Framework | None, Entrypoint]:
 async def _only_routes(ctx: Any) -> None:
     """Stands for the entrypoint of an agent that has none; the rules never choose such an agent for a job."""
     raise RuntimeError("this agent has no entrypoint: it only routes")
+
+
+def _handler(reference: str | None) -> UserFunction | None:
+    return None if reference is None else as_awaitable(resolve(reference), reference, wanted=_HANDLER)
 
 
 def _function(reference: str | None, arguments: tuple[int, ...], wanted: str) -> UserFunction | None:

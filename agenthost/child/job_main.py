@@ -38,6 +38,7 @@ def run_job_process(
     began = time.monotonic() if init_began is None else init_began
     runner = _runner(code, userdata)
     try:
+        code.filters.load()
         loop = runner.prewarm()
     except BaseException as error:  # SystemExit too: the host must hear why this process cannot serve
         channel.send(describe_failure("prewarm", error))
