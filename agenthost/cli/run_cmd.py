@@ -30,7 +30,8 @@ _FILE_HELP = "default: $AGENTHOST_CONFIG, else ./agenthost.yaml"
 
 def add_parser(subparsers: Any) -> None:
     dev = subparsers.add_parser("dev", help="run the agents here, with a local LiveKit server if none is set")
-    dev.add_argument("file", nargs="?", metavar="FILE", help=f"the file, or module:attribute without one; {_FILE_HELP}")
+    named = f"the file, or without one module:attribute or script.py; {_FILE_HELP}"
+    dev.add_argument("file", nargs="?", metavar="FILE", help=named)
     start = subparsers.add_parser("start", help="run the agents in production")
     start.add_argument("file", nargs="?", metavar="FILE", help=_FILE_HELP)
     for parser, command in ((dev, "dev"), (start, "start")):
@@ -68,9 +69,14 @@ def run(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace, options: "Options") -> "Loaded":
     from agenthost.config.loading import examine, find_file, load_entrypoint, loaded
 
-    if args.command == "dev" and args.file is not None and ":" in args.file and not Path(args.file).exists():
+    if args.command == "dev" and args.file is not None and _names_code(args.file):
         return load_entrypoint(args.file, options)
     return loaded(examine(find_file(args.file, os.environ), options))
+
+
+def _names_code(text: str) -> bool:
+    """Whether `dev` was given an entrypoint: `module:attribute`, or the script of a livekit-agents agent."""
+    return text.endswith(".py") or (":" in text and not Path(text).exists())
 
 
 async def _serve(read: "Callable[[], Loaded]", command: "Literal['dev', 'start']", base: "BaseProcess") -> int:

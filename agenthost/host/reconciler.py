@@ -96,9 +96,10 @@ async def _start_generations(fleet: Fleet, plan: Plan, change: PlanChange, prepa
 def _with_what_code_says(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> tuple[Plan, PlanChange]:
     """Code for livekit-agents names its agent, permissions and limits itself: known now that it is imported."""
     new = {key: generation.values for key, generation in prepared.generations.items()}
-    if not any(new.values()):
+    old = fleet.code_values()
+    if not any(new.values()) and not old.keys() & new.keys():
         return plan, change
-    values = {key: said for key, said in (fleet.code_values() | new).items() if said is not None}
+    values = {key: said for key, said in (old | new).items() if said is not None}
     again = make_plan(plan.config, {key: agent.code for key, agent in plan.agents.items()}, values)
     check_together(again)
     found = {one.agent: one for one in diff(fleet.plan, again).agents}

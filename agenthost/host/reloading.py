@@ -100,7 +100,7 @@ class Reloader:
         running = {key: agent.generation.code_fingerprint for key, agent in fleet.agents.items()}
         now = {key: fingerprint(map(Path, agent.generation.modules)) for key, agent in fleet.agents.items()}
         old = _with_code(fleet.plan, running)
-        new = plan(loaded.config, now)
+        new = plan(loaded.config, now, fleet.code_values())
         change = diff(old, new)
         if fingerprint(map(Path, fleet.around.base.modules)) != fleet.base_fingerprint:
             change = _with_new_base(change)
