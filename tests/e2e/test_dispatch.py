@@ -30,6 +30,7 @@ agent_name: {name}
 entrypoint: my_agent:entrypoint
 http: {{ listen: none }}
 drain_timeout: 100ms
+load: {{ max_jobs: 9 }}
 requests: {{ otherwise: {otherwise} }}
 """
 

@@ -56,8 +56,12 @@ class Mailbox:
 
 
 async def _run_sample(run_host: RunHost, server: RealLiveKitServer, file: Path, registrations: int = 1) -> HostProcess:
-    """Start the sample, on no fixed HTTP port, and wait until all its agents are registered."""
-    host = await run_host(file, "--set", "http.listen=127.0.0.1:0", server=server, cwd=file.parent)
+    """Start the sample and wait until all its agents are registered.
+
+    On no fixed HTTP port, and without the limit of the machine's cpu: other tests may be using it.
+    """
+    settings = ("--set", "http.listen=127.0.0.1:0", "--set", "load.max_jobs=20")
+    host = await run_host(file, *settings, server=server, cwd=file.parent)
     await host.wait_event("registered", count=registrations)
     return host
 
