@@ -5,20 +5,19 @@ here the answers become acts: a message to the process, a status for the server,
 """
 
 import asyncio
+import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable
 
-from agenthost.config.model import Limits, Permissions
-from agenthost.dispatch.token import API_TOKEN_SECONDS, Credentials, api_token, job_token
+from agenthost.dispatch.token import API_TOKEN_SECONDS, api_token
 from agenthost.errors import ProcessFailed
+from agenthost.host.job_order import JobOrder, start_message
 from agenthost.host.outcome import StopIntent, init_outcome, outcome_of
 from agenthost.host.supervision import Concern, JobTimes, concerns
 from agenthost.ipc.messages import ApiToken, Connected, Ended, Heartbeat, Message, StartJob, Stopping
-from agenthost.jobs import Assignment, JobOutcome, JobStatus, OutcomeKind
+from agenthost.jobs import JobOutcome, JobStatus, OutcomeKind
 from agenthost.logs.events import EventLogger
-from agenthost.processes.cause_of_death import explain_exit, oom_kill_count
+from agenthost.processes.cause_of_death import OomWatch, explain_exit
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.job_memory import MemoryWatch
 from agenthost.processes.job_process import JobProcess
@@ -34,29 +33,6 @@ ANSWER_SECONDS = 2.0
 LAUNCH_ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobOrder:
-    """Everything a job is run with; `agent` is whose code, `receiver` whose registration."""
-
-    assignment: Assignment
-    worker_id: str
-    agent: str
-    receiver: str
-    generation: int
-    url: str
-    credentials: Credentials
-    permissions: Permissions
-    limits: Limits
-    settings: Mapping[str, Any]
-    drain_timeout: float
-    secret_in_job: bool
-    attempt: int = 0
-
-    @property
-    def job_id(self) -> str:
-        return self.assignment.offer.job_id
-
-
 class RunningJob:
     """`run` is the job's whole life; the other methods may be called at any time during it."""
 
@@ -68,6 +44,7 @@ class RunningJob:
         reserve: Callable[[], Awaitable[JobProcess]],
         report: Callable[[JobStatus, str], None],
         log: EventLogger,
+        oom: OomWatch,
     ) -> None:
         self.order = order
         self.process = process
@@ -80,7 +57,7 @@ class RunningJob:
         self._acted: set[Concern] = set()
         self._token_at = time.monotonic()
         self._memory = MemoryWatch(warn_bytes=order.limits.memory_warn, limit_bytes=order.limits.memory)
-        self._oom_kills = oom_kill_count()
+        self._oom = oom
         self._started = False
         self._budget: tuple[float, float | None, float] | None = None
 
@@ -136,7 +113,7 @@ class RunningJob:
                 self._act(concern)
         if now - self._token_at > API_TOKEN_SECONDS * 2 / 3:
             self._token_at = now
-            self.process.send(ApiToken(token=api_token(self.order.credentials, self._room)))
+            self.process.send(ApiToken(token=api_token(self.order.credentials, self.order.room)))
         self._check_memory(now)
 
     # ── launch ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -144,7 +121,7 @@ class RunningJob:
     async def _launch(self) -> JobOutcome | None:
         """Have the entrypoint called; None when it was, else the outcome. A process that was dead or hung before it
         took the job costs another process, not the job: no user code has seen it yet."""
-        order = self._start_message()
+        order = start_message(self.order)
         for attempt in range(1, LAUNCH_ATTEMPTS + 1):
             try:
                 if attempt > 1:
@@ -194,30 +171,6 @@ class RunningJob:
         self._log.info("job started", pid=self.process.pid, milliseconds=round(waited * 1000, 1))
         if self._intent is not None:
             self._ask_to_stop(*(self._budget or (GRACE_SECONDS, None, self._natural_end_seconds)))
-
-    def _start_message(self) -> StartJob:
-        order = self.order
-        offer, accept = order.assignment.offer, order.assignment.accept
-        return StartJob(
-            job_id=offer.job_id,
-            job=offer.encoded,
-            url=order.assignment.url or order.url,
-            token=job_token(order.assignment.token, order.permissions, order.credentials),
-            api_token=api_token(order.credentials, self._room),
-            api_key=order.credentials.api_key if order.secret_in_job else "",
-            api_secret=order.credentials.api_secret if order.secret_in_job else "",
-            worker_id=order.worker_id,
-            agent=order.agent,
-            room=self._room,
-            identity=accept.identity,
-            name=accept.name,
-            metadata=accept.metadata,
-            attributes=accept.attributes,
-            settings=order.settings,
-            attempt=order.attempt,
-            session_end_seconds=order.limits.session_end,
-            shutdown_seconds=order.limits.shutdown,
-        )
 
     # ── while it runs ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -271,11 +224,9 @@ class RunningJob:
 
     async def _ended(self) -> JobOutcome:
         status = await self.process.ended
+        before, after = self._oom.look() if status is not None and status.signal == signal.SIGKILL else (None, None)
         death = explain_exit(
-            status,
-            oom_kills_before=self._oom_kills,
-            oom_kills_after=oom_kill_count(),
-            killed_because=self.process.killed_because,
+            status, oom_kills_before=before, oom_kills_after=after, killed_because=self.process.killed_because
         )
         return outcome_of(
             last_words=self.process.last_words,
@@ -301,7 +252,3 @@ class RunningJob:
     def _natural_end_seconds(self) -> float:
         limits = self.order.limits
         return GRACE_SECONDS + limits.session_end + limits.shutdown + SLACK_SECONDS
-
-    @property
-    def _room(self) -> str:
-        return self.order.assignment.offer.room.name

@@ -12,10 +12,12 @@ from agenthost.dispatch.registration import Registration
 from agenthost.dispatch.token import Credentials
 from agenthost.host.generation import Generation
 from agenthost.host.hosted_agent import HostedAgent
-from agenthost.host.running_job import JobOrder, RunningJob
+from agenthost.host.job_order import JobOrder
+from agenthost.host.running_job import RunningJob
 from agenthost.jobs import Assignment, JobOutcome, JobStatus
 from agenthost.logs.events import EventLogger
 from agenthost.metrics import Metrics
+from agenthost.processes.cause_of_death import OomWatch
 from agenthost.processes.job_process import JobProcess
 
 CHECK_SECONDS = 1.0
@@ -35,6 +37,7 @@ class RunningJobs:
         self.idle = asyncio.Event()
         self.idle.set()
         self.any_forced = False
+        self._oom = OomWatch()
 
     def start(
         self,
@@ -68,7 +71,7 @@ class RunningJobs:
         def report(status: JobStatus, error: str) -> None:
             registration.report_job(order.job_id, status, error)
 
-        job = RunningJob(order, process, reserve=target.reserve, report=report, log=self._log)
+        job = RunningJob(order, process, reserve=target.reserve, report=report, log=self._log, oom=self._oom)
         self._jobs[order.job_id] = job
         self._registrations[order.job_id] = registration
         self.idle.clear()

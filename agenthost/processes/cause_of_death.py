@@ -44,6 +44,18 @@ def explain_exit(
     return f"{killed} (maybe out of memory, or an operator{resident})"
 
 
+class OomWatch:
+    """The cgroup's count of OOM kills, looked at only when a process was killed: what it was before, and is now."""
+
+    def __init__(self) -> None:
+        self._seen = oom_kill_count()
+
+    def look(self) -> tuple[int | None, int | None]:
+        """The count at the last look, and now."""
+        before, self._seen = self._seen, oom_kill_count()
+        return before, self._seen
+
+
 def oom_kill_count(root: Path = Path("/")) -> int | None:
     """How many processes of this process's cgroup the kernel has killed for want of memory; None where it is not told.
 

@@ -1,0 +1,63 @@
+"""`JobOrder`: everything one job is run with, and the message that hands it to its process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agenthost.config.model import Limits, Permissions
+from agenthost.dispatch.token import Credentials, api_token, job_token
+from agenthost.ipc.messages import StartJob
+from agenthost.jobs import Assignment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOrder:
+    """Everything a job is run with; `agent` is whose code, `receiver` whose registration."""
+
+    assignment: Assignment
+    worker_id: str
+    agent: str
+    receiver: str
+    generation: int
+    url: str
+    credentials: Credentials
+    permissions: Permissions
+    limits: Limits
+    settings: Mapping[str, Any]
+    drain_timeout: float
+    secret_in_job: bool
+    attempt: int = 0
+
+    @property
+    def job_id(self) -> str:
+        return self.assignment.offer.job_id
+
+    @property
+    def room(self) -> str:
+        """The room's name."""
+        return self.assignment.offer.room.name
+
+
+def start_message(order: JobOrder) -> StartJob:
+    """What the job's process is told."""
+    offer, accept = order.assignment.offer, order.assignment.accept
+    return StartJob(
+        job_id=offer.job_id,
+        job=offer.encoded,
+        url=order.assignment.url or order.url,
+        token=job_token(order.assignment.token, order.permissions, order.credentials),
+        api_token=api_token(order.credentials, order.room),
+        api_key=order.credentials.api_key if order.secret_in_job else "",
+        api_secret=order.credentials.api_secret if order.secret_in_job else "",
+        worker_id=order.worker_id,
+        agent=order.agent,
+        room=order.room,
+        identity=accept.identity,
+        name=accept.name,
+        metadata=accept.metadata,
+        attributes=accept.attributes,
+        settings=order.settings,
+        attempt=order.attempt,
+        session_end_seconds=order.limits.session_end,
+        shutdown_seconds=order.limits.shutdown,
+    )
