@@ -1,6 +1,7 @@
 """Resolved nodes → the frozen dataclasses of `model`. Pure; the values were checked before."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,21 @@ def build(
         reload=_reload(host["reload"]),
         load=_load(host["load"]),
         drain_timeout=host["drain_timeout"],
-        agents=tuple(_agent(name, node, shown, folder) for name, node in resolved.agents.items()),
+        agents=tuple(
+            replace(agent, written=agent.written | _written_for_all(resolved))
+            for name, node in resolved.agents.items()
+            for agent in (_agent(name, node, shown, folder),)
+        ),
         examples=_examples(resolved.host, shown),
         environment=environment,
         watched_files=watched,
     )
+
+
+def _written_for_all(resolved: Resolved) -> frozenset[str]:
+    """In a file of one agent the host's `load` is also what somebody wrote for that agent."""
+    load = resolved.host.entries["load"]
+    return frozenset({"load"}) if resolved.flat and load.origin != BUILT_IN else frozenset()
 
 
 def _host_specs() -> dict[str, Spec]:

@@ -1,0 +1,24 @@
+"""The private parts of livekit-agents that we stand on are looked at before the first job."""
+
+import pytest
+
+from agenthost.errors import EntrypointError
+from agenthost.voice.self_check import Part, check_parts
+
+
+def test_the_installed_version_has_them_all() -> None:
+    """This is what fails first when livekit-agents changes."""
+    check_parts()
+
+
+def test_everything_that_is_missing_is_named() -> None:
+    """Modules, attributes, arguments; with the versions that are known to fit."""
+    parts = (
+        Part(owner="livekit.agents.no_such_module"),
+        Part(owner="livekit.agents.job:NoSuchClass"),
+        Part(owner="livekit.agents.job:RunningJobInfo", names=("no_such_name",), arguments=("job", "no_such_argument")),
+    )
+    with pytest.raises(EntrypointError) as refused:
+        check_parts(parts)
+    for text in ("no_such_module", "job:NoSuchClass", "no_such_name", "no_such_argument=", "tried with"):
+        assert text in str(refused.value)
