@@ -7,7 +7,7 @@ taken before the handler is asked, the process is started after it. What is rese
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -30,6 +30,10 @@ OFFER_SECONDS = 1.5
 
 HANDLER_SECONDS = 1.3
 """What a request handler gets of it: a hanging one is noticed, and replaced, before the offer's own deadline."""
+
+
+AGENT_NAME_ATTRIBUTE = "lk.agent.name"
+"""Not the `lk.agent_name` that the server itself gives every agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +138,17 @@ class OfferDesk:
         try:
             answer = await self._ask_handler(offer, decision.answer)
             if isinstance(answer, Accept):
-                answer = await self._reserve(offer, decision, target, answer)
+                answer = await self._reserve(offer, decision, target, self._as_its_framework(answer))
         finally:
             if isinstance(answer, Reject):
                 self._free(offer.job_id)
         return answer
+
+    def _as_its_framework(self, accept: Accept) -> Accept:
+        """livekit-agents gives its agents their name as an attribute, by which front ends may look for them."""
+        if self._receiver.generation.values is None:
+            return accept
+        return replace(accept, attributes={AGENT_NAME_ATTRIBUTE: self._receiver.config.agent_name, **accept.attributes})
 
     def _take_slot(self, offer: Offer, target: HostedAgent) -> bool:
         slot = Slot(job_id=offer.job_id, agent=target.id, receiver=self._receiver.id, room=offer.room.name)

@@ -56,8 +56,9 @@ def write(folder: Path, code: str, entrypoint: str, yaml: str = "") -> Path:
     """An agenthost file beside `my_agent.py`, whose code follows SESSION."""
     (folder / "my_agent.py").write_text(SESSION + textwrap.dedent(code))
     file = folder / "agenthost.yaml"
-    text = f"version: 1\nentrypoint: {entrypoint}\nhttp: {{ listen: none }}\nnum_idle_processes: 1\n"
-    file.write_text(text + textwrap.dedent(yaml))
+    keys = {"version": "1", "entrypoint": entrypoint, "http": "{ listen: none }", "num_idle_processes": "1"}
+    keys["load"] = "{ max_jobs: 20 }"  # other tests may use all of the cpu
+    file.write_text("".join(f"{key}: {value}\n" for key, value in keys.items()) + textwrap.dedent(yaml))
     return file
 
 
@@ -87,3 +88,115 @@ async def test_every_way_it_is_written_runs(
     await client.agent()
     await client.write("good morning")
     await client.heard("prewarmed: good morning")
+
+
+async def test_what_the_code_says_is_what_is_hosted(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """Name, permissions and request function come from the code; the file, which says nothing, adds nothing."""
+    agent = f"agent-{uuid.uuid4().hex[:8]}"
+    code = f"""
+    async def request(req: JobRequest) -> None:
+        if "secret" in req.room.name:
+            await req.reject()
+        await req.accept(name="Ada", identity="ada-" + req.id, attributes={{"mood": "good"}})
+
+    server = AgentServer(permissions=WorkerPermissions(can_update_metadata=False))
+    server.rtc_session(entrypoint, agent_name="{agent}", on_request=request)
+    """
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server"))
+    assert host.events("registered")[0].fields["agent_name"] == agent
+    client = VoiceClient(await participant(room_name))
+    dispatch = api.CreateAgentDispatchRequest(agent_name=agent, room=room_name)
+    await livekit_api.agent_dispatch.create_dispatch(dispatch)
+    ada = await client.agent()
+    assert (ada.name, ada.attributes["mood"], ada.attributes["lk.agent.name"]) == ("Ada", "good", agent)
+    assert ada.identity.startswith("ada-AJ_")
+    assert not ada.permissions.can_update_metadata
+
+
+async def test_an_entrypoint_that_raises_fails_its_job(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """livekit-agents itself would tell the server that all went well."""
+    code = """
+    server = AgentServer()
+
+    @server.rtc_session()
+    async def broken(ctx: JobContext) -> None:
+        await ctx.connect()
+        raise ValueError("no prompt for " + ctx.room.name)
+    """
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server"))
+    await participant(room_name)
+    ended = await host.wait_event("job ended", room=room_name)
+    assert (ended.fields["outcome"], ended.fields["error"]) == ("failed", f"ValueError: no prompt for {room_name}")
+    assert "my_agent.py" in ended.fields["traceback"]
+
+
+async def test_jobs_see_the_pair_and_their_import_does_not(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """Prewarm and entrypoint find it where LiveKit's libraries look; the log says so once."""
+    code = """
+    import os
+    seen = {"import": "LIVEKIT_API_SECRET" in os.environ}
+
+    def look(proc):
+        seen["prewarm"] = "LIVEKIT_API_SECRET" in os.environ
+
+    server = AgentServer(setup_fnc=look)
+
+    @server.rtc_session()
+    async def tell(ctx: JobContext) -> None:
+        await ctx.connect()
+        rooms = await ctx.api.room.list_rooms(__import__("livekit.api").api.ListRoomsRequest(names=[ctx.room.name]))
+        seen["entrypoint"] = "LIVEKIT_API_SECRET" in os.environ
+        raise ValueError(str((seen, len(rooms.rooms))))
+    """
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server"))
+    await participant(room_name)
+    ended = await host.wait_event("job ended", room=room_name)
+    assert ended.fields["error"] == "ValueError: ({'import': False, 'prewarm': True, 'entrypoint': True}, 1)"
+    assert len(host.events("jobs see the API key and secret")) == 1
+
+
+async def test_the_file_can_withhold_the_pair(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """`ctx.api` works all the same, on a token of the host, which allows what concerns the job's room."""
+    code = """
+    import os
+    server = AgentServer()
+
+    @server.rtc_session()
+    async def tell(ctx: JobContext) -> None:
+        await ctx.connect()
+        found = await ctx.api.room.list_participants(
+            __import__("livekit.api").api.ListParticipantsRequest(room=ctx.room.name)
+        )
+        raise ValueError(str(("LIVEKIT_API_SECRET" in os.environ, len(found.participants))))
+    """
+    yaml = "livekit: { secret_in_jobs: false }"
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server", yaml))
+    await participant(room_name)
+    ended = await host.wait_event("job ended", room=room_name)
+    assert ended.fields["error"] == "ValueError: (False, 2)"
+    assert not host.events("jobs see the API key and secret")
