@@ -77,7 +77,7 @@ class Watcher:
             self._poll_instead(str(error))
         self._renew_watches()
         self._touched()
-        self._poll_timer = self._loop.call_later(self._poll_seconds, self._poll)
+        self._poll_later(self._poll_seconds)
 
     def stop(self) -> None:
         """No call comes after this one."""
@@ -139,8 +139,12 @@ class Watcher:
             look = self._contents.look(quiet=False)
             if look.settled or look.unsettled or self._renew_watches():
                 self._touched()
-        pause = max(self._poll_seconds, _POLL_SHARE * (time.perf_counter() - began))
-        self._poll_timer = self._loop.call_later(pause, self._poll)
+        self._poll_later(max(self._poll_seconds, _POLL_SHARE * (time.perf_counter() - began)))
+
+    def _poll_later(self, seconds: float) -> None:
+        if self._poll_timer is not None:
+            self._poll_timer.cancel()
+        self._poll_timer = self._loop.call_later(seconds, self._poll)
 
     def _renew_watches(self) -> bool:
         """Follow directories that came, went or were replaced; whether there are new ones."""
@@ -153,6 +157,7 @@ class Watcher:
     def _poll_instead(self, reason: str) -> None:
         self._notifier.stop()
         self._poll_seconds = _POLL_SECONDS_UNNOTIFIED
+        self._poll_later(self._poll_seconds)
         _log.warning("files are polled", reason=reason, seconds=self._poll_seconds, effect="edits are noticed later")
 
 
