@@ -6,6 +6,7 @@
     ├── EntrypointError       the user's code cannot be used: fix the code
     ├── RegistrationRefused   the LiveKit server refuses us: fix the credentials; retrying will not help
     ├── ConnectionLost        the LiveKit server cannot be reached now: retry
+    ├── CallRefused           the LiveKit server answered a call of its API with an error: retrying will not help
     ├── ProcessFailed         a process of ours could not be started or died
     ├── LocalServerError      the local LiveKit server cannot be built or started
     └── EnvironmentRefused    the machine cannot do what was asked (port taken, Windows ...)
@@ -64,6 +65,16 @@ class ConnectionLost(AgentHostError):
     """The LiveKit server cannot be reached, closed the socket, or did not answer in time."""
 
     exit_code = ExitCode.UNREACHABLE
+
+
+class CallRefused(AgentHostError):
+    """The LiveKit server answered a call of its API with an error. `code` is its word for it: `unauthenticated` …"""
+
+    exit_code = ExitCode.REFUSED
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ProcessFailed(AgentHostError):

@@ -7,6 +7,8 @@ Runs in the host, on its event loop. Gauges are not kept at all: they come from 
 from collections import Counter
 from dataclasses import dataclass
 
+RECOVERY_CAUSES = ("restart", "recovery")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCount:
@@ -27,12 +29,23 @@ class OfferCount:
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryCount:
+    """How many dispatches of an agent were made anew, for this cause: restart or recovery."""
+
+    agent: str
+    cause: str
+    count: int
+
+
 class Metrics:
     """The counters of one host, from its start."""
 
     def __init__(self) -> None:
         self._jobs: Counter[tuple[str, str]] = Counter()
         self._offers: Counter[tuple[str, str, str]] = Counter()
+        self._again: Counter[tuple[str, str]] = Counter()
+        self._given_up: Counter[str] = Counter()
 
     def job_ended(self, agent: str, *, outcome: str) -> None:
         """A job of `agent` (its id) has ended; `outcome` is a value of `jobs.OutcomeKind`."""
@@ -41,6 +54,14 @@ class Metrics:
     def offer_answered(self, agent: str, *, answer: str, reason: str = "") -> None:
         """An offer was answered. `reason` is one of a few constants, never a text of the user or the server."""
         self._offers[agent, answer, reason] += 1
+
+    def dispatched_again(self, agent: str, *, cause: str) -> None:
+        """A dispatch was deleted and made anew: `cause` is one of RECOVERY_CAUSES."""
+        self._again[agent, cause] += 1
+
+    def given_up(self, agent: str) -> None:
+        """A job was brought back as often as it may be, and failed again."""
+        self._given_up[agent] += 1
 
     def jobs(self) -> tuple[JobCount, ...]:
         """All counts of jobs that are not 0."""
@@ -52,3 +73,10 @@ class Metrics:
             OfferCount(agent=agent, answer=answer, reason=reason, count=n)
             for (agent, answer, reason), n in self._offers.items()
         )
+
+    def recoveries(self) -> tuple[RecoveryCount, ...]:
+        """All counts of dispatches made anew that are not 0."""
+        return tuple(RecoveryCount(agent=agent, cause=cause, count=n) for (agent, cause), n in self._again.items())
+
+    def jobs_given_up(self, agent: str) -> int:
+        return self._given_up[agent]

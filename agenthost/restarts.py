@@ -9,6 +9,8 @@ at once never gets there, so the delay keeps growing."""
 FIRST_START_SECONDS = 0.5
 LONGEST_START_SECONDS = 60.0
 
+LONGEST_RESTART_SECONDS = 300.0
+
 
 def reconnect_delay(attempt: int, jitter: float) -> float:
     """Seconds to wait before connection attempt `attempt` (0: the first after a loss); `jitter` is in 0..1.
@@ -24,3 +26,12 @@ def start_delay(failures: int) -> float:
     if failures == 0:
         return 0.0
     return min(LONGEST_START_SECONDS, FIRST_START_SECONDS * 2.0 ** min(failures - 1, 16))
+
+
+def restart_delay(attempt: int, backoff: float, jitter: float) -> float:
+    """Seconds to wait before a failed job is brought back; it was attempt number `attempt`, counted from 0.
+
+    `backoff` is the wait after the first failure, never less, and doubles with each; `jitter` in 0..1 adds up to a
+    quarter, so that the jobs that one fault ended do not come back in one wave.
+    """
+    return min(LONGEST_RESTART_SECONDS, backoff * 2.0 ** min(attempt, 16)) * (1.0 + 0.25 * jitter)

@@ -1,4 +1,4 @@
-"""The three tokens the host signs: its own for the worker socket, a job's for its room, a job's for the server API.
+"""The tokens the host signs: for its worker sockets and its own calls, a job's for its room and for the server API.
 
 PyJWT directly instead of `livekit.api.AccessToken`: importing livekit.api costs the host a tenth of a second at
 start and 6 MB for classes it never uses.
@@ -21,6 +21,8 @@ WORKER_TOKEN_SECONDS = 600
 API_TOKEN_SECONDS = 3600
 """Life of a job's API token; the host sends a fresh one after two thirds of it."""
 
+CALL_TOKEN_SECONDS = 60
+
 
 # `livekit-server --dev` has the secret `secret`; a warning per token on stderr would tell nobody anything new.
 warnings.simplefilter("ignore", InsecureKeyLengthWarning)
@@ -37,6 +39,12 @@ class Credentials:
 def worker_token(credentials: Credentials) -> str:
     """The bearer token of the worker socket: VideoGrants(agent=True)."""
     return _sign({"video": {"agent": True}}, credentials, WORKER_TOKEN_SECONDS)
+
+
+def call_token(credentials: Credentials, room: str = "") -> str:
+    """For one call of the server API by the host itself: admin of `room`, or, without one, listing the rooms."""
+    grants = {"roomAdmin": True, "room": room} if room else {"roomList": True}
+    return _sign({"video": grants}, credentials, CALL_TOKEN_SECONDS)
 
 
 def api_token(credentials: Credentials, room: str) -> str:

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from agenthost.jobs import OutcomeKind
-from agenthost.metrics import Metrics
+from agenthost.metrics import RECOVERY_CAUSES, Metrics
 from agenthost.status import AgentStatus, HostState, HostStatus
 
 _AGENT_GAUGES: tuple[tuple[str, str, Callable[[AgentStatus], float]], ...] = (
@@ -79,6 +79,8 @@ class _HostCollector(Collector):
             yield family
         yield self._jobs_ended()
         yield self._offers()
+        yield self._recoveries()
+        yield self._given_up()
         yield CounterMetricFamily(
             "agenthost_log_lines_dropped",
             "Lines that were lost because more was logged than could be written",
@@ -105,6 +107,22 @@ class _HostCollector(Collector):
         family = CounterMetricFamily("agenthost_offers", "Offers by how they were answered", labels=labels)
         for offer in self._metrics.offers():
             family.add_metric([offer.agent, offer.answer, offer.reason], offer.count)
+        return family
+
+    def _recoveries(self) -> Metric:
+        counts = {(agent.id, cause): 0 for agent in self._status.agents for cause in RECOVERY_CAUSES}
+        counts |= {(one.agent, one.cause): one.count for one in self._metrics.recoveries()}
+        text = "Dispatches that were made anew because nobody served them"
+        family = CounterMetricFamily("agenthost_dispatched_again", text, labels=["agent", "cause"])
+        for (agent, cause), count in counts.items():
+            family.add_metric([agent, cause], count)
+        return family
+
+    def _given_up(self) -> Metric:
+        text = "Jobs that failed in their last attempt"
+        family = CounterMetricFamily("agenthost_jobs_given_up", text, labels=["agent"])
+        for agent in self._status.agents:
+            family.add_metric([agent.id], self._metrics.jobs_given_up(agent.id))
         return family
 
 

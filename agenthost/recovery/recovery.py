@@ -1,0 +1,105 @@
+"""`Recovery`: what a host does so that no call stays without its agent. Runs on the host's loop.
+
+Restarts of jobs that ended here, the search for dispatches that nobody serves, and the check for ends that the server
+never told. The host tells it what happens; what it needs to know it asks a `Household`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agenthost.config.model import LiveKitConfig
+from agenthost.jobs import RoomInfo
+from agenthost.logs.events import EventLogger
+from agenthost.metrics import Metrics
+from agenthost.recovery.policy import Patience
+from agenthost.recovery.restarting import EndedJob, Restarter, Spawn
+from agenthost.recovery.room_check import CHECK_SECONDS, DoubtfulJob, RoomCheck
+from agenthost.recovery.server_api import ServerApi
+from agenthost.recovery.sweeping import Pace, Sweeper, Watched
+
+
+class Household(Protocol):
+    """The host as recovery sees it."""
+
+    def closed(self) -> bool:
+        """Whether it takes no jobs any more."""
+
+    def livekit(self) -> LiveKitConfig:
+        """The server that its registrations are on now."""
+
+    def watched(self) -> Sequence[Watched]:
+        """The registered agents with recovery."""
+
+    def serving(self, dispatch_id: str) -> bool:
+        """Whether it has a job, or has accepted an offer, of this dispatch."""
+
+    def doubtful(self) -> Sequence[DoubtfulJob]:
+        """Jobs whose end the server might not tell."""
+
+    def close_job(self, job_id: str) -> None:
+        """End a job whose room is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryTimes:
+    """All waits, in seconds."""
+
+    pace: Pace = field(default_factory=Pace)
+    patience: Patience = field(default_factory=Patience)
+    room_check: float = CHECK_SECONDS
+
+
+class Recovery:
+    """`connect` makes the client of a server; there is one for each."""
+
+    def __init__(
+        self,
+        household: Household,
+        *,
+        connect: Callable[[LiveKitConfig], ServerApi],
+        spawn: Spawn,
+        metrics: Metrics,
+        log: EventLogger,
+        times: RecoveryTimes,
+    ) -> None:
+        self._connect = connect
+        self._household = household
+        self._spawn = spawn
+        self._servers: dict[LiveKitConfig, ServerApi] = {}
+        self._restarter = Restarter(spawn=spawn, closed=household.closed, metrics=metrics, log=log)
+        self._sweeper = Sweeper(
+            server=lambda: self.server(household.livekit()),
+            watched=lambda: () if household.closed() else household.watched(),
+            serving=household.serving,
+            metrics=metrics,
+            log=log,
+            pace=times.pace,
+            patience=times.patience,
+        )
+        self._room_check = RoomCheck(
+            doubtful=household.doubtful, close=household.close_job, log=log, seconds=times.room_check
+        )
+
+    def server(self, livekit: LiveKitConfig) -> ServerApi:
+        """The client of a server; a reload may have changed which one new jobs come from."""
+        if livekit not in self._servers:
+            self._servers[livekit] = self._connect(livekit)
+        return self._servers[livekit]
+
+    def start(self) -> None:
+        """Look for what is lost from now on."""
+        self._spawn(self._sweeper.run())
+        self._spawn(self._room_check.run())
+
+    def ended(self, job: EndedJob) -> None:
+        """A job of this host has ended, whatever the outcome."""
+        self._restarter.ended(job)
+
+    def missed(self, room: RoomInfo) -> None:
+        """This host could not take an offer for this room, or accepted one and was not given it."""
+        self._sweeper.missed(room)
+
+    async def settle(self) -> None:
+        """The host ends: finish the restarts that are under way."""
+        await self._restarter.settle()

@@ -1,0 +1,88 @@
+"""Finds jobs whose end the server never told: one ListRooms every 30 s, and only while there is a job to ask about.
+
+Runs on the host's loop. Terminations get lost: there is none for a job that never joined when its room closes, and none
+for a job whose registration has reconnected since.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agenthost.errors import AgentHostError
+from agenthost.jobs import RoomInfo
+from agenthost.logs.events import EventLogger
+from agenthost.recovery.server_api import ServerApi
+
+CHECK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtfulJob:
+    """A job that the server may have forgotten. `joined`: it was in its room once."""
+
+    job_id: str
+    room: str
+    sid: str
+    joined: bool
+    server: ServerApi
+
+
+def is_gone(job: DoubtfulJob, rooms: Iterable[RoomInfo]) -> bool:
+    """Whether the job's room is not there.
+
+    A job that has joined keeps its connection over a restart of the server, which gives the room a new sid: for it only
+    the name counts. One that has not joined was sent to the room of its sid and to no other.
+    """
+    return not any(room.name == job.room and (job.joined or room.sid == job.sid) for room in rooms)
+
+
+class RoomCheck:
+    """`doubtful` gives the jobs to ask about, `close` ends one whose room is gone."""
+
+    def __init__(
+        self,
+        *,
+        doubtful: Callable[[], Sequence[DoubtfulJob]],
+        close: Callable[[str], None],
+        log: EventLogger,
+        seconds: float = CHECK_SECONDS,
+    ) -> None:
+        self._doubtful = doubtful
+        self._close = close
+        self._log = log
+        self._seconds = seconds
+        self._missed: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Look again and again; the owner's task, ended by cancelling it."""
+        while True:
+            await asyncio.sleep(self._seconds)
+            await self.look()
+
+    async def look(self) -> None:
+        """One look, at each server once. A server that cannot be asked ends no job."""
+        jobs = self._doubtful()
+        missed = self._missed
+        self._missed = Counter({job.job_id: missed[job.job_id] for job in jobs})
+        for server, theirs in _by_server(jobs).items():
+            try:
+                rooms = await server.list_rooms({job.room for job in theirs})
+            except AgentHostError as error:
+                self._log.debug("rooms not checked", error=str(error))
+                continue
+            for job in theirs:
+                self._judge(job, rooms)
+
+    def _judge(self, job: DoubtfulJob, rooms: Sequence[RoomInfo]) -> None:
+        """A server that has just started knows no room until the first client is back: a joined job gets two looks."""
+        self._missed[job.job_id] = self._missed[job.job_id] + 1 if is_gone(job, rooms) else 0
+        if self._missed[job.job_id] >= (2 if job.joined else 1):
+            self._close(job.job_id)
+
+
+def _by_server(jobs: Sequence[DoubtfulJob]) -> Mapping[ServerApi, list[DoubtfulJob]]:
+    found: dict[ServerApi, list[DoubtfulJob]] = {}
+    for job in jobs:
+        found.setdefault(job.server, []).append(job)
+    return found
