@@ -1,0 +1,115 @@
+"""What a user of livekit-agents can get wrong: one clear error before any job, without a traceback of ours."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agenthost.ipc.messages import InitFailed
+from tests.support.job_process import Fork, JobTemplate
+
+pytest.importorskip("livekit.agents")
+
+IMPORTS = "from livekit.agents import AgentServer, JobContext, WorkerOptions, cli\n"
+
+
+@pytest.fixture(scope="module")
+def job_template() -> Iterator[JobTemplate]:
+    """The template that all processes of these tests are forked from; it has no models to share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
+        with JobTemplate() as template:
+            yield template
+
+
+@pytest.fixture
+def fork(job_template: JobTemplate, tmp_path: Path) -> Iterator[Fork]:
+    """`fork(code, …)` starts a job process with this code."""
+    with ExitStack() as stack:
+
+        def start(code: str, **options: Any) -> Any:
+            process = job_template.fork(tmp_path, IMPORTS + code, **options)
+            stack.callback(process.close)
+            return process
+
+        yield start
+
+
+SERVER = """
+server = AgentServer({options})
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None: ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "entrypoint", "wanted"),
+    [
+        ("server = AgentServer()", "agent:server", "is an AgentServer without a session"),
+        (
+            SERVER.format(options="") + "\n@server.rtc_session()\nasync def second(ctx: JobContext) -> None: ...",
+            "agent:server",
+            "a second agent under `agents:`",
+        ),
+        (
+            SERVER.format(options="max_retry=3, port=9000"),
+            "agent:server",
+            "`max_retry` (the host registers again for ever); `port` (write `http.listen`)",
+        ),
+        (
+            SERVER.format(options="") + "cli.run_app(server)",
+            "agent:server",
+            "calls `cli.run_app(…)` when it is imported",
+        ),
+        ("def entrypoint(ctx: JobContext): ...", "agent:entrypoint", "is a plain function"),
+        (
+            "def entrypoint(ctx: JobContext): ...\nopts = WorkerOptions(entrypoint_fnc=entrypoint)",
+            "agent:opts",
+            "entrypoint_fnc` is a plain function",
+        ),
+        ("server = AgentServer", "agent:server", "is the class AgentServer"),
+        ("from livekit.plugins import no_such_plugin", "agent:server", "`pip install livekit-plugins-no-such-plugin`"),
+        ("import livekit.plugins.no_such_one", "agent:server", "`pip install livekit-plugins-no-such-one`"),
+    ],
+)
+def test_code_that_cannot_be_hosted_is_refused_in_one_sentence(
+    fork: Fork, code: str, entrypoint: str, wanted: str
+) -> None:
+    """Before it has a process."""
+    failed = fork(code, entrypoint=entrypoint).receive(InitFailed)
+    assert wanted in failed.message and "\n" not in failed.message
+    assert "/agenthost/" not in failed.traceback
+
+
+def test_a_module_without_agent_is_refused(fork: Fork, tmp_path: Path) -> None:
+    """With the two ways out of it."""
+    (tmp_path / "no_agent.py").write_text("answer = 42\n")
+    failed = fork("", entrypoint="no_agent").receive(InitFailed)
+    assert "`no_agent:attribute`" in failed.message and "`no_agent.py`" in failed.message
+
+
+@pytest.mark.parametrize(
+    ("script", "wanted"),
+    [
+        ("answer = 42\n", "neither calls `cli.run_app(…)` nor has an AgentServer"),
+        ("raise ValueError('no key')\n", "running it failed with ValueError: no key"),
+        ("import sys\nsys.exit('no key')\n", "running it failed with SystemExit: no key"),
+        ("import livekit.plugins.no_such_one\n", "`pip install livekit-plugins-no-such-one`"),
+        ("def broken(:\n", "running it failed with SyntaxError"),
+    ],
+)
+def test_a_script_that_gives_no_agent_is_refused(fork: Fork, tmp_path: Path, script: str, wanted: str) -> None:
+    """Whatever it does instead."""
+    (tmp_path / "script.py").write_text(script)
+    failed = fork("", entrypoint="script.py").receive(InitFailed)
+    assert wanted in failed.message
+    assert "/agenthost/" not in failed.traceback
+
+
+def test_a_script_that_is_not_there_is_refused(fork: Fork) -> None:
+    """With the folder that was looked in."""
+    failed = fork("", entrypoint="nowhere.py").receive(InitFailed)
+    assert "there is no script `nowhere.py`" in failed.message
