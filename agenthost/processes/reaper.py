@@ -81,12 +81,22 @@ class Reaper:
             os.killpg(pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass  # nobody is left in its first process group
+        if self._kill_strangers(pid, number):
+            # A daemon on its way to its program shows no environment of its own yet.
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN_SECONDS, self._kill_strangers, pid, number)
+
+    def _kill_strangers(self, pid: int, number: int) -> bool:
+        """True when there are adopted children of whom nothing tells whose they are."""
+        unknown = False
         for child in kernel.children():
             if child in self._waiting or child in self._spared:
                 continue
             if kernel.session_of(child) == pid or kernel.started_with(child, kernel.PROCESS_NUMBER, str(number)):
                 for each in (child, *kernel.descendants(child)):
                     kernel.send_signal(each, signal.SIGKILL)
+            else:
+                unknown = True
+        return unknown
 
     def reap(self) -> None:
         """Reap all that have ended."""

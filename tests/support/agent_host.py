@@ -149,7 +149,7 @@ async def start_agent(
     env: Mapping[str, str] | None = None,
     ready: bool = True,
 ) -> AgentHost:
-    """A host that runs `code` (after PROBE) with these further keys of its file; `ready`: wait until it is registered.
+    """A host that runs `code` (after PROBE) with these further keys of its file; `ready`: wait until it is up.
 
     One offer keeps one process: num_idle_processes is 0 unless `yaml` says otherwise.
     """
@@ -162,5 +162,5 @@ async def start_agent(
     host = await run_host(file, server=server, env=env)
     agent = AgentHost(host, server, folder)
     if ready:
-        await host.wait_event("registered", timeout=30)
+        await host.wait_event("host started", timeout=30)
     return agent

@@ -13,8 +13,14 @@ from tests.support.polling import poll
 
 LEAVES = """
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(300)"]
-NESTED = [sys.executable, "-S", "-c", "import subprocess, sys, time; subprocess.Popen([sys.executable, '-S', '-c', "
-          "'import time; time.sleep(300)'], start_new_session=True); time.sleep(300)"]
+INNER = "open('inner', 'w').close(); import time; time.sleep(300)"
+NESTED = [sys.executable, "-S", "-c", "import subprocess, sys, time; "
+          f"subprocess.Popen([sys.executable, '-S', '-c', {INNER!r}], start_new_session=True); time.sleep(300)"]
+
+def nested():
+    subprocess.Popen(NESTED, start_new_session=True)
+    while not Path("inner").exists():
+        time.sleep(0.01)
 
 def daemon(run):
     # the textbook way: two forks, a session of its own, no descriptors of the parent's
@@ -30,7 +36,7 @@ def daemon(run):
 LEFT = {
     "program": lambda: subprocess.Popen(SLEEP),
     "program in a session of its own": lambda: subprocess.Popen(SLEEP, start_new_session=True),
-    "program that has started another": lambda: subprocess.Popen(NESTED, start_new_session=True),
+    "program that has started another": nested,
     "shell in the background": lambda: os.system(f"'{sys.executable}' -S -c 'import time; time.sleep(300)' &"),
     "daemon": lambda: daemon(lambda: os.execv(SLEEP[0], SLEEP)),
     "fork": lambda: os.fork() or time.sleep(300),
@@ -60,8 +66,9 @@ KINDS = (
 )
 
 
-def strangers(agent: AgentHost, known: set[int]) -> list[int]:
-    return [process.pid for process in agent.host.survivors() if process.pid not in known]
+def strangers(agent: AgentHost, known: set[int]) -> list[str]:
+    """The processes that came since, as `ps` would show them."""
+    return [str(process) for process in agent.host.survivors() if process.pid not in known]
 
 
 @pytest.mark.parametrize("end", ["returns", "crash"])
@@ -74,7 +81,8 @@ async def test_what_a_job_leaves_behind_goes_with_it(start_any: Start, end: str)
     for job in jobs:
         await agent.ended(job, JobStatus.FAILED if end == "crash" else JobStatus.SUCCESS)
         assert agent.facts(job) == {}
-    await poll(lambda: not strangers(agent, known), timeout=3, what="left behind")
+    await poll(lambda: not strangers(agent, known), timeout=3)
+    assert strangers(agent, known) == []
     assert psutil.pid_exists(pid)
     agent.let_go("enough")
     await agent.ended(neighbour, JobStatus.SUCCESS)

@@ -85,6 +85,23 @@ async def test_what_a_dead_process_left_is_killed(home: ProcessHome, kind: str) 
     await poll(lambda: not os.path.exists(f"/proc/{left}"), timeout=5, what="it lives")
 
 
+async def test_daemon_that_is_not_exec_d_yet_is_found_later(home: ProcessHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its job ends, a fork on its way to its program still shows the environment of what it was forked from."""
+    monkeypatch.setattr("agenthost.processes.reaper._LOOK_AGAIN_SECONDS", 0.1)
+    go, proceed = os.pipe()
+    command = f"read line; exec env {kernel.PROCESS_NUMBER}=12 sleep 60"
+    stdin = [(os.POSIX_SPAWN_DUP2, go, 0)]
+    daemon = os.posix_spawnp("sh", ["sh", "-c", command], os.environ, setsid=True, file_actions=stdin)
+    os.close(go)
+    dead = spawn("true", session=True)
+    await ended(home, dead)
+    home.reaper.kill_left_behind(dead, 12)
+    assert state(daemon) == "S"
+    os.write(proceed, b"\n")
+    os.close(proceed)
+    await poll(lambda: not os.path.exists(f"/proc/{daemon}"), timeout=5, what="it lives")
+
+
 async def test_neighbours_are_spared(home: ProcessHome) -> None:
     """Known processes, children of others, and those of another number."""
     env = {kernel.PROCESS_NUMBER: "1"}
