@@ -109,7 +109,7 @@ def _registration(agent: AgentStatus) -> Text:
         return Text("by rules only", "dim")
     called = "automatic" if not agent.agent_name else "" if agent.agent_name == agent.id else agent.agent_name
     state = ("full", "yellow") if agent.full else ("registered", "green")
-    return Text.assemble(state if agent.registered else ("not registered", "red"), (f" · {called}" if called else "", ""))
+    return Text.assemble(state if agent.registered else ("not registered", "red"), f" · {called}" if called else "")
 
 
 def _generation(one: GenerationStatus, now: float) -> str:
