@@ -96,7 +96,7 @@ async def test_daemon_that_is_not_exec_d_yet_is_found_later(home: ProcessHome, m
     dead = spawn("true", session=True)
     await ended(home, dead)
     home.reaper.kill_left_behind(dead, 12)
-    assert state(daemon) == "S"
+    assert state(daemon) not in "ZX"
     os.write(proceed, b"\n")
     os.close(proceed)
     await poll(lambda: not os.path.exists(f"/proc/{daemon}"), timeout=5, what="it lives")
@@ -113,7 +113,7 @@ async def test_neighbours_are_spared(home: ProcessHome) -> None:
     dead = spawn("true", session=True)
     await ended(home, dead)
     home.reaper.kill_left_behind(dead, 1)
-    assert [state(pid) for pid in (known, other.pid, third)] == ["S"] * 3
+    assert not {"Z", "X"} & {state(pid) for pid in (known, other.pid, third)}
     for pid in (known, third):
         os.kill(pid, signal.SIGKILL)
         await ended(home, pid)
