@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agenthost.errors import ExitCode
 
 if TYPE_CHECKING:
-    from agenthost.config.loading import Loaded, Options
+    from agenthost.config.examination import Loaded, Options
     from agenthost.config.model import Config
     from agenthost.host.host import Host
     from agenthost.livekit_server.run import LocalServer
@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     base = exec_base(HostIdentity.take(), os.environ)
     import asyncio
 
-    from agenthost.config.loading import Options
+    from agenthost.cli.first_read import read_apart
+    from agenthost.config.examination import Options
 
     options = Options(
         environ=os.environ,
@@ -63,7 +64,14 @@ def run(args: argparse.Namespace) -> int:
         env_file=args.env_file,
         log_level=args.log_level,
     )
-    return asyncio.run(_serve(lambda: _load(args, options), args.command, base))
+
+    def read() -> "Loaded":
+        return _load(args, options)
+
+    first = read_apart(read)
+    import agenthost.host.host  # noqa: F401 - while the file is read
+
+    return asyncio.run(_serve(first(), read, args.command, base))
 
 
 def _load(args: argparse.Namespace, options: "Options") -> "Loaded":
@@ -79,10 +87,11 @@ def _names_code(text: str) -> bool:
     return text.endswith(".py") or (":" in text and not Path(text).exists())
 
 
-async def _serve(read: "Callable[[], Loaded]", command: "Literal['dev', 'start']", base: "BaseProcess") -> int:
+async def _serve(
+    loaded: "Loaded", read: "Callable[[], Loaded]", command: "Literal['dev', 'start']", base: "BaseProcess"
+) -> int:
     from agenthost.logs.setup import start_logging
 
-    loaded = read()
     logs = start_logging(loaded.config.log, command=command, stream=sys.stdout)
     try:
         _log_warnings(loaded)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from agenthost.errors import AgentHostError, ExitCode
 
@@ -52,14 +53,22 @@ class Finding:
 class ConfigError(AgentHostError):
     """The configuration cannot be used.
 
-    `findings` holds every problem, sorted by place; `source` is the text of `file`, without secrets.
+    `findings` holds every problem, sorted by place; `source` is the text of `file`, without secrets; `watched_files`
+    are the files of which a change may mend it.
     """
 
     exit_code = ExitCode.CONFIG
 
-    def __init__(self, findings: Sequence[Finding], source: str = "", file: str = "") -> None:
+    def __init__(
+        self, findings: Sequence[Finding], source: str = "", file: str = "", watched_files: tuple[Path, ...] = ()
+    ) -> None:
         self.findings = tuple(findings)
         self.source = source
         self.file = file
+        self.watched_files = watched_files
         first = next((finding for finding in self.findings if finding.severity is Severity.ERROR), self.findings[0])
         super().__init__(f"{first.file}:{first.line}:{first.column} {first.code} {first.message}")
+
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[object, ...]]:
+        """Pickled when the file is read in a process of its own."""
+        return type(self), (self.findings, self.source, self.file, self.watched_files)
