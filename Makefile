@@ -47,5 +47,5 @@ clean:
 $(READY): pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'make: no Python 3.11 or newer found; install one or say PYTHON=…' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,voice]'  # with voice: its tests must not skip
 	touch $(READY)
