@@ -171,6 +171,8 @@ class VoiceRun:
 
     def _begin_end(self) -> None:
         if self._context is not None and self._end.begin(self._context):
+            if self._joining is not None:
+                self._joining.give_up()
             self._line.say(Stopping(phase="entrypoint", reason=self._reason))
 
     @property

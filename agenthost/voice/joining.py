@@ -13,6 +13,7 @@ class Joining:
         self._joined = joined
         self._changed = asyncio.Event()
         self._attempts = 0
+        self._given_up = False
         self.was_joined = False
         room.connect = self._watched
 
@@ -20,7 +21,7 @@ class Joining:
         """Whether the room was joined, once no attempt is under way; the first may begin within `seconds`."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while not self.was_joined and (self._attempts or loop.time() < end):
+        while not (self.was_joined or self._given_up) and (self._attempts or loop.time() < end):
             self._changed.clear()
             try:
                 async with asyncio.timeout_at(None if self._attempts else end):
@@ -28,6 +29,11 @@ class Joining:
             except TimeoutError:
                 continue  # an attempt may just have begun
         return self.was_joined
+
+    def give_up(self) -> None:
+        """The job ends: whoever waits need not go on."""
+        self._given_up = True
+        self._changed.set()
 
     async def _watched(self, *args: Any, **kwargs: Any) -> None:
         self._attempts += 1

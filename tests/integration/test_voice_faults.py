@@ -1,39 +1,26 @@
 """What a user of livekit-agents can get wrong: one clear error before any job, without a traceback of ours."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agenthost.ipc.messages import InitFailed
 from tests.support.job_process import Fork, JobTemplate
+from tests.support.voice_jobs import voice_fork, voice_template
 
 pytest.importorskip("livekit.agents")
 
-IMPORTS = "from livekit.agents import AgentServer, JobContext, WorkerOptions, cli\n"
-
 
 @pytest.fixture(scope="module")
-def job_template() -> Iterator[JobTemplate]:
-    """The template that all processes of these tests are forked from; it has no models to share."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
-        with JobTemplate() as template:
-            yield template
+def template() -> Iterator[JobTemplate]:
+    with voice_template() as made:
+        yield made
 
 
 @pytest.fixture
-def fork(job_template: JobTemplate, tmp_path: Path) -> Iterator[Fork]:
-    """`fork(code, …)` starts a job process with this code."""
-    with ExitStack() as stack:
-
-        def start(code: str, **options: Any) -> Any:
-            process = job_template.fork(tmp_path, IMPORTS + code, **options)
-            stack.callback(process.close)
-            return process
-
+def fork(template: JobTemplate, tmp_path: Path) -> Iterator[Fork]:
+    with voice_fork(template, tmp_path) as start:
         yield start
 
 

@@ -25,10 +25,15 @@ from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import InitFailed, TemplateSpec
 from agenthost.logs import pipe_handler
 
+PRELOAD = "JOB_TEMPLATE_PRELOAD"
+"""Modules that all jobs shall find imported, as `preload` does for a host."""
+
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     kernel.die_with_parent()  # a test that times out ends pytest on the spot
+    for module in os.environ.get(PRELOAD, "").split():
+        importlib.import_module(module)
     warm_up()
     gc.collect()
     gc.freeze()
