@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from agenthost.child.user_modules import user_modules
 from agenthost.errors import EntrypointError
 from agenthost.ipc.messages import InitFailed
 from agenthost.logs.tracebacks import format_traceback
@@ -59,7 +60,15 @@ def describe_failure(phase: str, error: BaseException) -> InitFailed:
         name, message, text = type(cause).__qualname__, str(error), error.traceback_text
     else:
         name, message, text = type(error).__qualname__, error_text(error), traceback_text(error)
-    return InitFailed(phase=phase, error=name, message=message, traceback=text[-MAX_TRACEBACK:], file=file, line=line)
+    return InitFailed(
+        phase=phase,
+        error=name,
+        message=message,
+        traceback=text[-MAX_TRACEBACK:],
+        file=file,
+        line=line,
+        modules=user_modules(),
+    )
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:

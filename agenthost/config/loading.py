@@ -89,7 +89,8 @@ def load_entrypoint(reference: str, options: Options) -> Loaded:
 def loaded(examination: Examination) -> Loaded:
     """The configuration that was examined. Raises ConfigError if it has errors."""
     if examination.config is None:
-        raise ConfigError(examination.findings, examination.source, str(examination.file))
+        watched = examination.watched_files
+        raise ConfigError(examination.findings, examination.source, str(examination.file), watched)
     return Loaded(config=examination.config, warnings=examination.findings, source=examination.source)
 
 

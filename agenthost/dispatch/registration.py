@@ -1,8 +1,9 @@
 """One registration: an agent name and job type that the LiveKit server knows this host by, for as long as it lives.
 
     CONNECTING ──registered──▶ REGISTERED ──close()──▶ CLOSED
-        ▲                          │
-        └──────connection lost─────┘        RegistrationRefused before the first success ends `run` with it
+        ▲                          │            ▲
+        └──────connection lost─────┴──if retired┘
+    RegistrationRefused before the first success ends `run` with it.
 
 Runs on the host's loop. It speaks the worker protocol and keeps the socket open, with jittered back-off, for ever;
 what to answer and what to do with a job it leaves to the `Desk` it is given.
@@ -91,6 +92,7 @@ class Registration:
         self._log = log
         self._on_change = on_change
         self._connection: Connection | None = None
+        self._retired = False
         self._accepted: dict[str, _Accepted] = {}
         self._load = LoadReport(full=False, fraction=0.0, jobs=0)
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
@@ -116,6 +118,9 @@ class Registration:
                 self._lost(str(error))
             if self.is_closed():
                 return
+            if self._retired:
+                self.state = RegistrationState.CLOSED
+                return
             attempt = 0 if time.monotonic() - began >= STABLE_AFTER_SECONDS else attempt
             delay = reconnect_delay(attempt, random.random())
             self._log.warning("registration lost", reason=self.reason, retry_in_seconds=round(delay, 1))
@@ -127,6 +132,11 @@ class Registration:
         self._load = load
         if self.state is RegistrationState.REGISTERED:
             self._send_load()
+
+    def retire(self) -> None:
+        """Take no more offers. Should the connection be lost there is no other: the server forgets the jobs with it."""
+        self._retired = True
+        self.report_load(LoadReport(full=True, fraction=1.0, jobs=0))
 
     def report_job(self, job_id: str, status: JobStatus, error: str = "") -> None:
         """Tell the server what became of a job; while there is no connection nobody would listen, so it is dropped."""

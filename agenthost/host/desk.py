@@ -131,7 +131,9 @@ class OfferDesk:
         config = self._receiver.config
         if config.unique_per_room and self._slots.serves(self._receiver.id, offer.room.name):
             return Reject(reason="duplicate", terminate=True, detail="this agent already has a job in the room")
-        target = self._agents()[decision.agent]
+        target = self._agents().get(decision.agent)
+        if target is None:  # its registration opens before it is taken into the fleet, and closes after
+            return Reject(reason="not served", detail=f"the agent `{decision.agent}` is being added or removed")
         if self._load.brakes(target.id) or not self._take_slot(offer, target):
             return Reject(reason="full")
         answer: Accept | Reject = Reject(reason="host error")

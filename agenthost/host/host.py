@@ -160,18 +160,21 @@ class Host:
 
     def _watch(self) -> None:
         """Watch what the configuration in force wants watched: its own files, the code, further paths."""
-        wanted = self.fleet.plan.config.reload
+        config = self.fleet.plan.config
+        wanted, failed = config.reload, self.reloader.has_failed
         files: set[Path] = set()
         if "config" in wanted.watch:
-            files |= set(self.reloader.watched_files)
+            files |= self.reloader.watched_files
         if "code" in wanted.watch:
-            files |= self.fleet.code_files
+            files |= self.fleet.code_files | (self.reloader.failed_files if failed else frozenset())
         files |= {Path(path) for path in wanted.paths}
         if self._watcher is None and files:
             self._watcher = Watcher(self.reloader.want, debounce=wanted.debounce)
             self._watcher.start()
         if self._watcher is not None:
-            self._watcher.watch(files)
+            # What failed may be mended by a module that is yet to be written.
+            folders = {config.folder} if failed and "code" in wanted.watch else set()
+            self._watcher.watch(files, code_folders=folders, since=self.reloader.read_at)
 
     async def _stop_watching(self) -> None:
         if self._watcher is not None:

@@ -22,6 +22,14 @@ _NOT_YET = LoadReport(full=True, fraction=1.0, jobs=0)
 """What a new registration reports until the swap: an offer before it would find no agent to take it."""
 
 
+class UnusableCode(EntrypointError):
+    """New code that does not work. `files` are the user's that it got to import, and the one that failed."""
+
+    def __init__(self, message: str, *, traceback_text: str = "", files: tuple[str, ...] = ()) -> None:
+        super().__init__(message, traceback_text=traceback_text)
+        self.files = files
+
+
 @dataclass(slots=True)
 class Prepared:
     """What is new and runs already beside the old; thrown away when anything of it fails."""
@@ -159,17 +167,18 @@ def _retire(fleet: Fleet, agent: HostedAgent) -> None:
 
 
 async def _throw_away(fleet: Fleet, prepared: Prepared) -> None:
-    for registration in prepared.registrations.values():
-        await fleet.registrar.discard(registration)
+    for agent, registration in prepared.registrations.items():
+        fleet.registrar.retire(agent, registration)
     await asyncio.gather(*(generation.retire() for generation in prepared.generations.values()))
     if prepared.around.base is not fleet.around.base:
         await prepared.around.base.close()
 
 
-def _unusable(agent: str, failure: ProcessFailed) -> EntrypointError:
+def _unusable(agent: str, failure: ProcessFailed) -> UnusableCode:
     if not isinstance(failure, InitFailure):
-        return EntrypointError(f"agent `{agent}` cannot run: {failure}")
+        return UnusableCode(f"agent `{agent}` cannot run: {failure}")
     report = failure.report
     where = f" at {report.file}:{report.line}" if report.file else ""
     message = f"agent `{agent}`: {report.phase} failed{where}: {report.message}"
-    return EntrypointError(message, traceback_text=report.traceback)
+    files = (*report.modules, report.file) if report.file else report.modules
+    return UnusableCode(message, traceback_text=report.traceback, files=files)

@@ -1,7 +1,8 @@
 """Opens registrations, and closes those that were replaced when their last job has ended.
 
 Runs on the host's loop. Closing a socket makes the server forget the jobs that came over it, so a replaced
-registration stays open, full, for as long as one of them runs.
+registration stays open, full, for as long as one of them runs; and for as long as an offer may be on its way that the
+server made before it heard that it is full.
 """
 
 import asyncio
@@ -10,9 +11,9 @@ from collections.abc import Callable
 import aiohttp
 
 from agenthost.dispatch.connection import Connection, ServerAddress, connect
-from agenthost.dispatch.registration import Desk, LoadReport, Registration, RegistrationState
+from agenthost.dispatch.registration import ASSIGNMENT_SECONDS, Desk, LoadReport, Registration, RegistrationState
 from agenthost.dispatch.token import Credentials
-from agenthost.errors import ConnectionLost
+from agenthost.errors import ConnectionLost, RegistrationRefused
 from agenthost.host.running_jobs import RunningJobs
 from agenthost.host.tasks import Tasks
 from agenthost.logs.events import get_logger
@@ -30,36 +31,49 @@ class Registrar:
         self._jobs = jobs
         self._open: set[Registration] = set()
         self._retired: dict[Registration, str] = {}
+        self._closable: set[Registration] = set()
         self._log = get_logger("dispatch")
 
     async def open(self, agent: str, key: RegistrationKey, *, desk: Desk, load: LoadReport) -> Registration:
-        """A registration after its first try, whatever came of it; it goes on trying by itself."""
+        """A registration after its first try, whatever came of it; it goes on trying by itself.
+
+        Refused credentials end the host: the first start is the time to say so.
+        """
         tried = asyncio.Event()
-        registration = Registration(
-            key,
-            connect=self._connector(key),
-            desk=desk,
-            log=self._log.bind(agent=agent),
-            on_change=tried.set,
-        )
-        registration.report_load(load)
-        self._open.add(registration)
+        registration = self._new(agent, key, desk=desk, load=load, on_change=tried.set)
         self._tasks.create_task(registration.run())
         await tried.wait()
         return registration
 
     async def open_surely(self, agent: str, key: RegistrationKey, *, desk: Desk, load: LoadReport) -> Registration:
-        """A registration that the server has confirmed. Raises ConnectionLost when its first try fails."""
-        registration = await self.open(agent, key, desk=desk, load=load)
-        if registration.state is not RegistrationState.REGISTERED:
-            await self.discard(registration)
-            raise ConnectionLost(f"agent `{agent}` could not be registered anew: {registration.reason}")
-        return registration
+        """A registration that the server has confirmed.
 
-    async def discard(self, registration: Registration) -> None:
-        """Close one now: nothing came over it that still runs."""
-        self._open.discard(registration)
-        await registration.close()
+        Raises ConnectionLost when its first try fails, RegistrationRefused when the server does not take the
+        credentials; then there is no registration, and the host goes on with those it has.
+        """
+        tried = asyncio.Event()
+        refused: RegistrationRefused | None = None
+        registration = self._new(agent, key, desk=desk, load=load, on_change=tried.set)
+
+        async def run() -> None:
+            nonlocal refused
+            try:
+                await registration.run()
+            except RegistrationRefused as error:
+                refused = error
+                tried.set()
+
+        self._tasks.create_task(run())
+        try:
+            await tried.wait()
+            if refused is not None:
+                raise refused
+            if registration.state is not RegistrationState.REGISTERED:
+                raise ConnectionLost(f"agent `{agent}` could not be registered anew: {registration.reason}")
+        except BaseException:
+            await self._close(registration)
+            raise
+        return registration
 
     def retire(self, agent: str, registration: Registration) -> None:
         """Take no more offers on it; it closes when the last job that came over it has ended.
@@ -70,8 +84,13 @@ class Registrar:
         asyncio.get_running_loop().call_later(_OVERLAP_SECONDS, self._retire, agent, registration)
 
     def _retire(self, agent: str, registration: Registration) -> None:
-        registration.report_load(LoadReport(full=True, fraction=1.0, jobs=0))
+        registration.retire()
         self._retired[registration] = agent
+        asyncio.get_running_loop().call_later(ASSIGNMENT_SECONDS, self._quiet, registration)
+
+    def _quiet(self, registration: Registration) -> None:
+        """No offer that was made before the server knew better can still become a job."""
+        self._closable.add(registration)
         self.close_idle()
 
     def retired(self, agent: str) -> tuple[Registration, ...]:
@@ -80,14 +99,28 @@ class Registrar:
 
     def close_idle(self) -> None:
         """Close the retired ones that no job needs any more; asked for at the end of every job."""
-        for registration in [one for one in self._retired if not self._jobs.over(one)]:
+        for registration in [one for one in self._closable if not self._jobs.over(one)]:
+            self._closable.discard(registration)
             del self._retired[registration]
             self._log.info("registration closed", agent_name=registration.key.agent_name, reason="replaced")
-            self._tasks.create_task(self.discard(registration))
+            self._tasks.create_task(self._close(registration))
 
     async def close(self) -> None:
         """Close all."""
         await asyncio.gather(*(registration.close() for registration in self._open))
+
+    async def _close(self, registration: Registration) -> None:
+        self._open.discard(registration)
+        await registration.close()
+
+    def _new(
+        self, agent: str, key: RegistrationKey, *, desk: Desk, load: LoadReport, on_change: Callable[[], None]
+    ) -> Registration:
+        log = self._log.bind(agent=agent)
+        registration = Registration(key, connect=self._connector(key), desk=desk, log=log, on_change=on_change)
+        registration.report_load(load)
+        self._open.add(registration)
+        return registration
 
     def _connector(self, key: RegistrationKey) -> Callable[[], "asyncio.Future[Connection]"]:
         server = key.server

@@ -16,7 +16,7 @@ from agenthost.config.findings import ConfigError
 from agenthost.config.loading import Loaded
 from agenthost.errors import AgentHostError, EntrypointError, ExitCode
 from agenthost.host.fleet import Fleet
-from agenthost.host.reconciler import reconcile
+from agenthost.host.reconciler import UnusableCode, reconcile
 from agenthost.logs.events import get_logger
 from agenthost.plan import Plan, plan
 from agenthost.status import ChangeLine, PlanReport, ReloadReport, ReloadStatus
@@ -28,7 +28,11 @@ R = TypeVar("R", bound=PlanReport)
 
 class Reloader:
     """`read` reads and checks the file again (in a thread); `refusal` says why no reload is possible now ("" if it is);
-    `reloaded` is called with every report, and with the new configuration when the reload succeeded."""
+    `reloaded` is called with every report.
+
+    `watched_files` are those that the last reload read (after a failure: those of the one before, too), `failed_files`
+    the user's code that could not be used last; `read_at` is when the reload began, in seconds since the epoch.
+    """
 
     def __init__(
         self,
@@ -46,7 +50,14 @@ class Reloader:
         self._wanted = asyncio.Event()
         self._log = get_logger("reload")
         self.last: ReloadStatus | None = None
-        self.watched_files: tuple[Path, ...] = fleet.plan.config.watched_files
+        self.watched_files = frozenset(fleet.plan.config.watched_files)
+        self.failed_files: frozenset[Path] = frozenset()
+        self.read_at = time.time()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last reload did."""
+        return self.last is not None and not self.last.ok
 
     def want(self, changed: Iterable[Path] = ()) -> None:
         """Reload soon: something that is watched has changed, or SIGHUP came."""
@@ -67,6 +78,7 @@ class Reloader:
             refusal = self._refusal()
             if refusal:
                 return ReloadReport(ok=False, refused=True, error=f"no reload now: the host is {refusal}")
+            self.read_at = time.time()
             report = replace(await self._reload(), seconds=time.monotonic() - began)
             self._tell(report)
             await self._reloaded(report)
@@ -88,7 +100,13 @@ class Reloader:
             changes = _lines(change, jobs)
             if not change.nothing:
                 await reconcile(self._fleet, new, change)
-            self.watched_files = new.config.watched_files
+            self.watched_files = frozenset(new.config.watched_files)
+        except ConfigError as error:
+            self.watched_files |= frozenset(error.watched_files)
+            return replace(_failure(error, ReloadReport), changes=changes)
+        except UnusableCode as error:
+            self.failed_files = frozenset(map(Path, error.files))
+            return replace(_failure(error, ReloadReport), changes=changes)
         except AgentHostError as error:
             return replace(_failure(error, ReloadReport), changes=changes)
         return ReloadReport(ok=True, changes=changes)

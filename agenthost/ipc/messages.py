@@ -56,7 +56,10 @@ class Ready(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitFailed(Message):
-    """User code failed before any job. `phase` is import, prewarm or handler; `file`/`line` the user's frame."""
+    """User code failed before any job. `phase` is import, prewarm or handler; `file`/`line` the user's frame.
+
+    `modules` are the files of the user's code that had been imported by then.
+    """
 
     phase: str
     error: str
@@ -64,6 +67,7 @@ class InitFailed(Message):
     traceback: str = ""
     file: str = ""
     line: int = 0
+    modules: tuple[str, ...] = ()
 
 
 # ── templates ────────────────────────────────────────────────────────────────────────────────────────────────

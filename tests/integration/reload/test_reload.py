@@ -10,6 +10,7 @@ from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
 from tests.support.host import HostProcess, write_agent
+from tests.support.polling import poll
 from tests.support.protocols import RunHost
 
 CODE = """
@@ -73,8 +74,11 @@ class Edited:
             await self.host.http("/healthz")  # the job writes in its first millisecond; this is how long we wait
         return file.read_text()
 
-    def running(self) -> int:
-        """How many jobs the server believes to run."""
+    async def wait_running(self, count: int) -> None:
+        """Until the server believes that so many jobs run."""
+        await poll(lambda: self._running() == count, timeout=10, what=f"not {count} jobs run")
+
+    def _running(self) -> int:
         last = [self.server.statuses(offer.job_id)[-1:] for offer in self.server.offers]
         return sum(bool(update) and update[0].status is JobStatus.RUNNING for update in last)
 
@@ -94,10 +98,10 @@ async def test_new_code_serves_new_jobs_and_old_jobs_keep_theirs(edited: Edited)
     await edited.change(code=CODE.replace("VERSION = 1", "VERSION = 2"))
     assert edited.host.events("change applied", kind="new generation")
     assert await edited.job("second") == "2"
-    assert edited.running() == 2
+    await edited.wait_running(2)
     (edited.folder / "leave-first").touch()
     await edited.host.wait_event("job ended", room="first", outcome="succeeded")
-    assert edited.running() == 1
+    await edited.wait_running(1)
     assert len(edited.host.events("registered")) == 1
 
 
@@ -114,7 +118,7 @@ async def test_live_keys_change_without_a_new_generation_or_registration(edited:
     await edited.change(yaml=yaml)
     refused = await edited.server.offer("x", agent_name="a")
     assert refused.outcome is OfferOutcome.REJECTED
-    assert edited.host.events("offer rejected", reason="otherwise")
+    await edited.host.wait_event("offer rejected", reason="otherwise")
     assert not edited.host.events("change applied", kind="new generation")
     assert len(edited.host.events("registered")) == 1
 
@@ -142,7 +146,7 @@ async def test_broken_edit_changes_nothing_and_the_mended_one_works(
     assert "agenthost_config_last_reload_successful 0.0" in metrics
     await edited.change(yaml=YAML, code=CODE.replace("VERSION = 1", "VERSION = 3"))
     assert await edited.job("mended") == "3"
-    assert edited.running() == 3
+    await edited.wait_running(3)
     _, metrics = await edited.host.http("/metrics")
     assert "agenthost_config_last_reload_successful 1.0" in metrics
 
@@ -154,11 +158,11 @@ async def test_renamed_agent_registers_anew_before_the_old_name_leaves(edited: E
     await edited.server.wait_report("b", lambda report: report.available)
     assert await edited.job("second", agent_name="b") == "1"
     await edited.server.wait_report("a", lambda report: not report.available)
-    assert edited.running() == 2
+    await edited.wait_running(2)
     (edited.folder / "leave-first").touch()
     await edited.server.wait_gone(old)
     await edited.host.wait_event("registration closed", agent_name="a")
-    assert edited.running() == 1
+    await edited.wait_running(1)
 
 
 async def test_agents_come_and_go(edited: Edited) -> None:
@@ -174,7 +178,7 @@ async def test_agents_come_and_go(edited: Edited) -> None:
     assert await edited.job("of c", agent_name="c") == "1"
     await edited.change(yaml=YAML)
     assert edited.host.events("change applied", agent="c", kind="removed")
-    assert edited.running() == 2
+    await edited.wait_running(2)
 
 
 async def test_equal_content_is_no_reload(edited: Edited) -> None:
