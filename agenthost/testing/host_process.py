@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ class HostProcess:
 
     def survivors(self) -> list[psutil.Process]:
         """The processes alive now that descend from this host (or are it)."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+        return processes_with(MARK, self.mark)
 
     async def wait_no_survivors(self, *, timeout: float = GONE_SECONDS) -> list[psutil.Process]:
         """Wait until none of its processes lives; those that still do at the deadline."""
@@ -175,8 +175,7 @@ class HostProcess:
             self.process.kill()
         left = await self.wait_no_survivors()
         names = [f"{process.pid} {' '.join(_command(process))}" for process in left]
-        for process in left:
-            process.kill()
+        kill_all(left)
         if self._process is not None:
             await self.process.wait()
             await asyncio.gather(*self._readers)
@@ -189,14 +188,6 @@ class HostProcess:
 
     def _ended(self) -> bool:
         return all(reader.done() for reader in self._readers)
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            return f"{MARK}={self.mark}".encode() in Path(f"/proc/{process.pid}/environ").read_bytes()
-        except (psutil.Error, OSError):
-            return False
 
     async def _read_stdout(self) -> None:
         assert self.process.stdout is not None
@@ -241,6 +232,29 @@ class _Deadline:
             await self._timeout.__aexit__(*error)
         except TimeoutError:
             raise AssertionError(f"no {self._what} in {self._seconds:g} s:\n{self._host.output()}") from None
+
+
+def processes_with(variable: str, value: str) -> list[psutil.Process]:
+    """The living processes that were started with this in their environment; what they forked counts too."""
+    return [process for process in psutil.process_iter() if _has(process, f"{variable}={value}".encode())]
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    """SIGKILL; whoever has ended meanwhile is fine too."""
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            pass
+
+
+def _has(process: psutil.Process, entry: bytes) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return entry in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    except (psutil.Error, OSError):
+        return False
 
 
 async def _look(condition: Callable[[], object], timeout: float) -> bool:
