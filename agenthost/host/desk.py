@@ -41,13 +41,17 @@ class Reservation:
     """A slot and a started process, held for a job until it is assigned."""
 
     decision: Decision
+    offer: Offer
     target: HostedAgent
     generation: Generation
     process: JobProcess
 
 
 class OfferDesk:
-    """The desk of the agent `receiver`; `agents` are all of the host, since a rule may pick another one's code."""
+    """The desk of the agent `receiver`; `agents` are all of the host, since a rule may pick another one's code.
+
+    `missed` is called with offers that this host would have taken and could not.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class OfferDesk:
         agents: Callable[[], Mapping[str, HostedAgent]],
         slots: Slots,
         closed: Callable[[], str],
+        missed: Callable[[Offer], None],
         jobs: RunningJobs,
         load: LoadControl,
         timezone: Callable[[], str],
@@ -66,6 +71,7 @@ class OfferDesk:
         self._agents = agents
         self._slots = slots
         self._closed = closed
+        self._missed = missed
         self._jobs = jobs
         self._load = load
         self._timezone = timezone
@@ -88,6 +94,8 @@ class OfferDesk:
             log.error("offer failed inside the host", exc_info=error)
             answer = Reject(reason="host error", detail=repr(error))
         self._tell(answer, log.bind(milliseconds=round((time.perf_counter() - began) * 1e3, 2)))
+        if isinstance(answer, Reject) and answer.reason in _MISSED:
+            self._missed(offer)
         return answer
 
     def give_back(self, job_id: str, reason: str) -> None:
@@ -97,6 +105,19 @@ class OfferDesk:
         self._log.warning("job not assigned", job_id=job_id, reason=reason)
         reservation.generation.pool.give_back(reservation.process)
         self._free(job_id)
+        self._missed(reservation.offer)
+
+    def refusal(self, offer: Offer) -> str:
+        """Why this offer would not be taken now, "" if it would; nothing is held for it. The handler is not asked."""
+        decision = self._decide(offer)
+        if isinstance(decision.answer, Reject):
+            return decision.answer.reason
+        target = self._agents().get(decision.agent)
+        if self._closed() or target is None:
+            return self._closed() or "not served"
+        agent_limit = target.config.load.max_jobs
+        free = self._slots.has_room(target.id, host_limit=self._load.max_jobs, agent_limit=agent_limit)
+        return "full" if self._load.brakes(target.id) or not free else ""
 
     def assigned(self, assignment: Assignment, registration: Registration) -> None:
         reservation = self._reserved.pop(assignment.offer.job_id)
@@ -153,7 +174,13 @@ class OfferDesk:
         return replace(accept, attributes={AGENT_NAME_ATTRIBUTE: self._receiver.config.agent_name, **accept.attributes})
 
     def _take_slot(self, offer: Offer, target: HostedAgent) -> bool:
-        slot = Slot(job_id=offer.job_id, agent=target.id, receiver=self._receiver.id, room=offer.room.name)
+        slot = Slot(
+            job_id=offer.job_id,
+            agent=target.id,
+            receiver=self._receiver.id,
+            room=offer.room.name,
+            dispatch_id=offer.dispatch_id,
+        )
         taken = self._slots.take(slot, host_limit=self._load.max_jobs, agent_limit=target.config.load.max_jobs)
         if taken:
             self._load.report()
@@ -198,7 +225,7 @@ class OfferDesk:
         except ProcessFailed as error:
             return Reject(reason="no process", detail=str(error))
         self._reserved[offer.job_id] = Reservation(
-            decision=decision, target=target, generation=generation, process=process
+            offer=offer, decision=decision, target=target, generation=generation, process=process
         )
         return accept
 
@@ -220,3 +247,6 @@ def _about(decision: Decision) -> dict[str, str]:
 
 
 _EXPECTED = frozenset({"rule", "otherwise", "handler", "duplicate", "full", "draining"})
+
+_MISSED = frozenset({"full", "no process", "deadline", "handler timeout", "handler failed", "host error"})
+"""Rejects for want of capacity or by a fault: another host may have taken the job, or nobody."""

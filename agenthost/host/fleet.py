@@ -18,6 +18,7 @@ from agenthost.host.running_jobs import RunningJobs
 from agenthost.host.slots import Slots
 from agenthost.host.tasks import Tasks
 from agenthost.ipc.messages import BaseSpec
+from agenthost.jobs import Offer
 from agenthost.logs.events import get_logger
 from agenthost.metrics import Metrics
 from agenthost.plan import Plan
@@ -28,7 +29,10 @@ from agenthost.watching.fingerprints import fingerprint
 
 
 class Fleet:
-    """Begins empty, with a plan but no agents; `closed` says why no offer is accepted ("" while they are)."""
+    """Begins empty, with a plan but no agents; `closed` says why no offer is accepted ("" while they are).
+
+    `missed` is called with every offer that this host would have taken and could not, and the agent it was made to.
+    """
 
     def __init__(
         self, plan: Plan, *, first_base: BaseProcess, home: ProcessHome, tasks: Tasks, closed: Callable[[], str]
@@ -40,11 +44,12 @@ class Fleet:
         self.metrics = Metrics()
         self.jobs = RunningJobs(metrics=self.metrics, log=get_logger("jobs"), on_end=self._job_ended)
         self.registrar: Registrar
+        self.missed: Callable[[HostedAgent, Offer], None] = lambda receiver, offer: None
         self._identity = first_base.identity
         self._first_base: BaseProcess | None = first_base
         self._home = home
         self._tasks = tasks
-        self._closed = closed
+        self.closed = closed
         self.base_fingerprint = ""
         self.around = self.surroundings(plan, new_base=True)
         self.load = LoadControl(
@@ -70,7 +75,8 @@ class Fleet:
             agent,
             agents=lambda: self.agents,
             slots=self.slots,
-            closed=self._closed,
+            closed=self.closed,
+            missed=lambda offer: self.missed(agent, offer),
             load=self.load,
             jobs=self.jobs,
             timezone=lambda: self.plan.config.timezone,

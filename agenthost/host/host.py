@@ -19,6 +19,7 @@ from agenthost.host.commands import Command, Failed, Started
 from agenthost.host.drain import drain
 from agenthost.host.fleet import Fleet
 from agenthost.host.host_status import host_status
+from agenthost.host.household import recovery_of
 from agenthost.host.reconciler import start
 from agenthost.host.registrar import Registrar
 from agenthost.host.reloading import Read, Reloader
@@ -30,6 +31,7 @@ from agenthost.plan import Plan
 from agenthost.processes.base_exec import BaseProcess
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import Reaper
+from agenthost.recovery.recovery import Recovery
 from agenthost.signals import Signalled, listen
 from agenthost.status import HostState, HostStatus, PlanReport, ReloadReport
 from agenthost.watching.watcher import Watcher
@@ -59,6 +61,7 @@ class Host:
         self.surfaces: Surfaces
         self.started_at = time.time()
         self.fleet: Fleet
+        self._recovery: Recovery
         self._watcher: Watcher | None = None
         self._first_plan = plan
         self._first_base = base
@@ -91,7 +94,9 @@ class Host:
                         break
             self.state = HostState.DRAINING
             self.fleet.load.report()
-            return await drain(self.fleet.jobs, self._commands)
+            code = await drain(self.fleet.jobs, self._commands)
+            await self._recovery.settle()
+            return code
 
     def status(self) -> HostStatus:
         return host_status(
@@ -137,6 +142,7 @@ class Host:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             self.fleet.registrar = Registrar(session, tasks=tasks, jobs=self.fleet.jobs)
             self.reloader = Reloader(self.fleet, read=self._read, refusal=self._no_reload, reloaded=self._reloaded)
+            self._recovery = recovery_of(self.fleet, session, tasks)
             stack.push_async_callback(tasks.cancel)
             stack.push_async_callback(self.fleet.registrar.close)
             yield tasks
@@ -153,6 +159,7 @@ class Host:
         # What is loaded now lives as long as the host; the collector need not look at it again.
         gc.freeze()
         tasks.create_task(self.reloader.run())
+        self._recovery.start()
         await self.surfaces.open_control(config)
         tasks.at_end(self._stop_watching)
         self._watch()

@@ -12,7 +12,10 @@ from agenthost.jobs import Assignment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOrder:
-    """Everything a job is run with; `agent` is whose code, `receiver` whose registration."""
+    """Everything a job is run with; `agent` is whose code, `receiver` whose registration.
+
+    `attempt` counts how often its dispatch was made anew because the job was lost.
+    """
 
     assignment: Assignment
     worker_id: str
@@ -26,7 +29,7 @@ class JobOrder:
     settings: Mapping[str, Any]
     drain_timeout: float
     secret_in_job: bool
-    attempt: int = 0
+    attempt: int
 
     @property
     def job_id(self) -> str:

@@ -34,7 +34,10 @@ LAUNCH_ATTEMPTS = 3
 
 
 class RunningJob:
-    """`run` is the job's whole life; the other methods may be called at any time during it."""
+    """`run` is the job's whole life; the other methods may be called at any time during it.
+
+    `forced`: it was ended before its time. `leaving`: why it began to end by itself, or as asked ("": it has not).
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class RunningJob:
         self.order = order
         self.process = process
         self.forced = False
+        self.leaving = ""
         self._reserve = reserve
         self._report = report
         self._log = log.bind(agent=order.agent, job_id=order.job_id, room=order.assignment.offer.room.name)
@@ -60,6 +64,16 @@ class RunningJob:
         self._oom = oom
         self._started = False
         self._budget: tuple[float, float | None, float] | None = None
+
+    @property
+    def joined(self) -> bool:
+        """Whether it has ever been in its room."""
+        return self._times.connected is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self._times.started
 
     async def run(self) -> JobOutcome:
         """Never raises: whatever goes wrong is the job's outcome."""
@@ -76,7 +90,7 @@ class RunningJob:
             "job ended",
             outcome=outcome.kind.value,
             reason=outcome.reason,
-            seconds=round(time.monotonic() - self._times.started, 3),
+            seconds=round(self.seconds, 3),
             pid=self.process.pid,
         )
         return outcome
@@ -186,6 +200,7 @@ class RunningJob:
                 self._times.people(0, now)
                 self._log.info("job connected", room_sid=message.room_sid, pid=self.process.pid)
             case Stopping():
+                self.leaving = message.reason
                 self.process.kill_in(self._natural_end_seconds, f"did not end in time ({message.reason})")
             case Ended():
                 self._traceback = message.traceback

@@ -19,12 +19,16 @@ from agenthost.logs.events import EventLogger
 from agenthost.metrics import Metrics
 from agenthost.processes.cause_of_death import OomWatch
 from agenthost.processes.job_process import JobProcess
+from agenthost.recovery.values import attempt_of
 
 CHECK_SECONDS = 1.0
 
 
 class RunningJobs:
-    """`idle` is set while there is none; `any_forced` tells whether a job was ended before its time."""
+    """`idle` is set while there is none; `any_forced` tells whether a job was ended before its time.
+
+    `told` is called with every job whose process is gone, its outcome, and the registration that it came over.
+    """
 
     def __init__(self, *, metrics: Metrics, log: EventLogger, on_end: Callable[[], None]) -> None:
         self._on_end = on_end
@@ -37,6 +41,7 @@ class RunningJobs:
         self.idle = asyncio.Event()
         self.idle.set()
         self.any_forced = False
+        self.told: Callable[[RunningJob, JobOutcome, Registration], None] = lambda job, outcome, registration: None
         self._oom = OomWatch()
 
     def start(
@@ -66,6 +71,7 @@ class RunningJobs:
             settings=target.config.settings,
             drain_timeout=receiver.config.drain_timeout,
             secret_in_job=generation.sees_secret,
+            attempt=attempt_of(assignment.offer.attributes),
         )
 
         def report(status: JobStatus, error: str) -> None:
@@ -88,6 +94,10 @@ class RunningJobs:
 
     def all(self) -> tuple[RunningJob, ...]:
         return tuple(self._jobs.values())
+
+    def with_registrations(self) -> tuple[tuple[RunningJob, Registration], ...]:
+        """All jobs, each with the registration that it came over."""
+        return tuple((job, self._registrations[key]) for key, job in self._jobs.items())
 
     def of_agent(self, agent: str) -> int:
         """How many jobs run this agent's code."""
@@ -120,9 +130,10 @@ class RunningJobs:
         outcome: JobOutcome = await job.run()
         self.any_forced = self.any_forced or job.forced
         del self._jobs[job.order.job_id]
-        del self._registrations[job.order.job_id]
+        registration = self._registrations.pop(job.order.job_id)
         self._metrics.job_ended(job.order.agent, outcome=outcome.kind.value)
         done()
+        self.told(job, outcome, registration)
         self._on_end()
         if not self._jobs:
             self.idle.set()

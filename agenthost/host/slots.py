@@ -15,6 +15,7 @@ class Slot:
     agent: str
     receiver: str
     room: str
+    dispatch_id: str = ""
 
 
 class Slots:
@@ -25,14 +26,16 @@ class Slots:
 
     def take(self, slot: Slot, *, host_limit: int | None, agent_limit: int | None) -> bool:
         """False when a limit is reached or the job has a slot already."""
-        if slot.job_id in self._held:
-            return False
-        if host_limit is not None and len(self._held) >= host_limit:
-            return False
-        if agent_limit is not None and self.used_by(slot.agent) >= agent_limit:
+        if slot.job_id in self._held or not self.has_room(slot.agent, host_limit=host_limit, agent_limit=agent_limit):
             return False
         self._held[slot.job_id] = slot
         return True
+
+    def has_room(self, agent: str, *, host_limit: int | None, agent_limit: int | None) -> bool:
+        """Whether another job of this agent's code would be under both limits."""
+        if host_limit is not None and len(self._held) >= host_limit:
+            return False
+        return agent_limit is None or self.used_by(agent) < agent_limit
 
     def free(self, job_id: str) -> None:
         self._held.pop(job_id, None)
@@ -52,3 +55,7 @@ class Slots:
     def serves(self, receiver: str, room: str) -> bool:
         """Whether this receiver already has a job in the room."""
         return any(slot.receiver == receiver and slot.room == room for slot in self._held.values())
+
+    def serves_dispatch(self, dispatch_id: str) -> bool:
+        """Whether a job of this dispatch is here."""
+        return any(slot.dispatch_id == dispatch_id for slot in self._held.values())

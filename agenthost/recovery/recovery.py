@@ -50,6 +50,9 @@ class RecoveryTimes:
     room_check: float = CHECK_SECONDS
 
 
+_TIMES = RecoveryTimes()
+
+
 class Recovery:
     """`connect` makes the client of a server; there is one for each."""
 
@@ -61,7 +64,7 @@ class Recovery:
         spawn: Spawn,
         metrics: Metrics,
         log: EventLogger,
-        times: RecoveryTimes,
+        times: RecoveryTimes = _TIMES,
     ) -> None:
         self._connect = connect
         self._household = household

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agenthost.jobs import EMPTY, JobType, Offer, RoomInfo
+from agenthost.jobs import JobType, Offer, RoomInfo
 
 ATTEMPT_ATTRIBUTE = "agenthost.attempt"
 """The attribute of a dispatch that counts how often it was made anew; without it: never."""
@@ -38,7 +38,7 @@ class DispatchInfo:
     agent_name: str
     deployment: str = ""
     metadata: str = field(default="", repr=False)
-    attributes: Mapping[str, str] = field(default=EMPTY, repr=False)
+    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
     created_at: float = 0.0
     ended: bool = False
 

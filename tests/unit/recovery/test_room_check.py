@@ -1,0 +1,88 @@
+"""Jobs whose room is gone without a word, found in the list of rooms."""
+
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from agenthost.jobs import RoomInfo
+from agenthost.logs.events import get_logger
+from agenthost.recovery.room_check import DoubtfulJob, RoomCheck, is_gone
+from agenthost.recovery.server_api import ServerApi
+from agenthost.testing.livekit_server import FakeLiveKitServer
+from tests.unit.recovery.conftest import Connect
+
+HERE = RoomInfo(name="lobby", sid="RM_1")
+ANEW = RoomInfo(name="lobby", sid="RM_2")
+
+
+@pytest.fixture
+async def server(fake_server: FakeLiveKitServer, connect: Connect) -> ServerApi:
+    return connect(fake_server)
+
+
+@pytest.mark.parametrize(
+    ("joined", "rooms", "gone"),
+    [
+        (False, [HERE], False),
+        (False, [], True),
+        (False, [ANEW], True),
+        (True, [HERE], False),
+        (True, [ANEW], False),
+        (True, [], True),
+    ],
+)
+async def test_room_made_anew_ends_only_who_has_not_joined(
+    server: ServerApi, joined: bool, rooms: Sequence[RoomInfo], gone: bool
+) -> None:
+    """A joined job keeps its connection over a restart of the server, which gives the room another sid."""
+    job = DoubtfulJob(job_id="AJ_1", room="lobby", sid="RM_1", joined=joined, server=server)
+    assert is_gone(job, rooms) is gone
+
+
+async def test_joined_job_needs_two_looks_and_an_unjoined_one(
+    fake_server: FakeLiveKitServer, server: ServerApi
+) -> None:
+    """A server that has just started knows no room until the first client is back."""
+    closed: list[str] = []
+    jobs = [
+        DoubtfulJob(job_id=f"AJ_{joined}", room="lobby", sid="RM_1", joined=joined, server=server)
+        for joined in (True, False)
+    ]
+    check = RoomCheck(doubtful=lambda: jobs, close=closed.append, log=get_logger("recovery"))
+    await check.look()
+    assert closed == ["AJ_False"]
+    del jobs[1]
+    fake_server.rooms.create_quietly("lobby")
+    await check.look()
+    await fake_server.rooms.delete("lobby")
+    await check.look()
+    assert closed == ["AJ_False"]
+    await check.look()
+    assert closed == ["AJ_False", "AJ_True"]
+
+
+async def test_one_call_asks_for_all_and_none_without_a_doubt(
+    fake_server: FakeLiveKitServer, server: ServerApi
+) -> None:
+    """A thousand jobs cost the server as much as one."""
+    jobs = [DoubtfulJob(job_id=f"AJ_{n}", room=f"r{n}", sid="RM", joined=True, server=server) for n in range(1000)]
+    check = RoomCheck(doubtful=lambda: jobs, close=lambda job_id: None, log=get_logger("recovery"))
+    await check.look()
+    jobs.clear()
+    await check.look()
+    assert server.calls == 1
+
+
+async def test_server_that_cannot_be_asked_ends_no_job(
+    fake_server: FakeLiveKitServer, server: ServerApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Knowing nothing is not knowing that the room is gone."""
+    closed: list[str] = []
+    job = DoubtfulJob(job_id="AJ_1", room="lobby", sid="RM_1", joined=False, server=server)
+    check = RoomCheck(doubtful=lambda: [job], close=closed.append, log=get_logger("recovery"))
+    await fake_server.stop()
+    with caplog.at_level(logging.DEBUG, "agenthost.recovery"):
+        await check.look()
+    assert closed == []
+    assert caplog.messages == ["rooms not checked"]
