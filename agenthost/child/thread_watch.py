@@ -7,11 +7,14 @@ others held stays locked for ever in the child, so a template with a second thre
 import builtins
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from agenthost import kernel
+
+_SETTLE_SECONDS = 0.02
 
 
 class ThreadWatch:
@@ -39,7 +42,7 @@ class ThreadWatch:
         """One text a reason; empty when this process may fork."""
         alive = {thread.ident or 0 for thread in threading.enumerate() if thread is not threading.main_thread()}
         found = [self._python.get(ident, "a thread of unknown origin") for ident in sorted(alive)]
-        native = (kernel.thread_count() or 1) - 1 - len(alive)
+        native = _native_threads()
         if ffi_in_use():  # most of the native threads are its own
             found.append(self._ffi or "the livekit FFI, used while the module was imported")
             found += self._native
@@ -54,10 +57,9 @@ class ThreadWatch:
 
     def _watched_import(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def watched(name: str, *args: Any, **kwargs: Any) -> Any:
-            before = (kernel.thread_count(), threading.active_count(), ffi_in_use(), len(self._native))
+            threads, used_ffi, natives = _threads_now(), ffi_in_use(), len(self._native)
             module = original(name, *args, **kwargs)
-            threads, active, used_ffi, natives = before
-            more = kernel.thread_count() != threads and threading.active_count() == active
+            more = _threads_now() > threads and _native_threads() > threads
             if more and ffi_in_use() == used_ffi and len(self._native) == natives:
                 place = _place(sys._getframe(1))
                 self._native.append(f"a native thread, started by `import {name}` at {place}")
@@ -78,6 +80,19 @@ class ThreadWatch:
             original(client)
 
         return watched
+
+
+def _threads_now() -> int:
+    """Threads that Python has not started itself."""
+    return (kernel.thread_count() or 1) - threading.active_count()
+
+
+def _native_threads() -> int:
+    """The same, once it is certain: a thread that was joined is seen for a moment longer."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while (native := _threads_now()) > 0 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return native
 
 
 def ffi_in_use() -> bool:

@@ -38,7 +38,7 @@ async def test_blocked_loop_is_shown_after_5_s_and_killed_at_the_limit(start_any
     await agent.ended(survivor, JobStatus.SUCCESS)
     agent.let_go("enough")
     await agent.ended(neighbour, JobStatus.SUCCESS)
-    ended = agent.host.events("job ended", job_id=job)[0].fields
+    ended = (await agent.host.wait_event("job ended", job_id=job)).fields
     assert (ended["outcome"], ended["reason"]) == ("timed out", "unresponsive")
 
 
@@ -76,7 +76,7 @@ async def test_max_duration_ends_a_job_politely(start_any: Start) -> None:
     agent.let_go("asked to stop")
     await agent.host.wait_event("callback begins: max_duration", job_id=job)
     await agent.ended(job, JobStatus.SUCCESS)
-    assert agent.host.events("job ended", job_id=job)[0].fields["reason"] == "max_duration"
+    assert (await agent.host.wait_event("job ended", job_id=job)).fields["reason"] == "max_duration"
 
 
 async def test_overlong_session_end_and_callback_are_cut_at_their_limits(start: Start) -> None:
@@ -156,7 +156,7 @@ async def test_memory_limits_warn_and_end(start_any: Start) -> None:
     agent.let_go(f"end {large}")
     error = await agent.ended(large, JobStatus.FAILED)
     assert "memory" in error
-    assert agent.host.events("callback: memory", job_id=large) != []
+    await agent.host.wait_event("callback: memory", job_id=large)
     over = agent.host.events("job over its memory limit", job_id=large)[0].fields
     assert over["bytes"] > 400_000_000 > over["limit"] == 300_000_000
     line = await agent.host.wait_event("job uses much memory", job_id=medium)

@@ -91,3 +91,21 @@ def test_everything_is_as_before_afterwards(tmp_path: Path) -> None:
         result = before == (builtins.__import__, threading.Thread.start)
     """
     assert run_script(code) is True
+
+
+def test_joined_threads_are_no_obstacle_however_often(tmp_path: Path) -> None:
+    """The kernel shows a joined thread for a moment longer; that is nobody's fault."""
+    (tmp_path / "user.py").write_text("")
+    code = """
+        import threading
+        from agenthost.child.thread_watch import ThreadWatch
+        watch = ThreadWatch()
+        found = []
+        for _ in range(300):
+            thread = threading.Thread(target=int)
+            thread.start()
+            thread.join()
+            found += watch.culprits()
+        result = found
+    """
+    assert run_script(code, cwd=tmp_path) == []
