@@ -58,8 +58,9 @@ def _read_and_leave(read: "Callable[[], Loaded]", pipe: int) -> NoReturn:
         os._exit(code)
 
 
-def _plain(mapping: "MappingProxyType[object, object]") -> tuple[type, tuple[dict[object, object]]]:
-    return MappingProxyType, (dict(mapping),)
+def _read_only(mapping: dict[object, object]) -> "MappingProxyType[object, object]":
+    return MappingProxyType(mapping)
 
 
-copyreg.pickle(MappingProxyType, _plain)  # read-only mappings are all over a configuration
+# Read-only mappings are all over a configuration, and their class has no name that pickle could find it by.
+copyreg.pickle(MappingProxyType, lambda mapping: (_read_only, (dict(mapping),)))
