@@ -17,11 +17,18 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when the host has ended; Ctrl-C leaves it to drain. 69 when no host runs the file."""
-    status = running_host.running_host(args.file, args.socket).stop(now=args.now)
-    if status.jobs and not args.now:
-        jobs = f"{status.jobs} job{'' if status.jobs == 1 else 's'}"
-        output.note(f"the host (pid {status.pid}) drains: it ends after {jobs}; `agenthost stop --now` ends them")
-    _wait_ended(status.pid)
+    from agenthost.control.client import HostEnded
+
+    host = running_host.running_host(args.file, args.socket)
+    pid = host.status().pid
+    try:
+        jobs = host.stop(now=args.now).jobs
+    except HostEnded:
+        jobs = 0  # it ended sooner than it could say so
+    if jobs and not args.now:
+        count = f"{jobs} job{'' if jobs == 1 else 's'}"
+        output.note(f"the host (pid {pid}) drains: it ends after {count}; `agenthost stop --now` ends them")
+    _wait_ended(pid)
     output.line("the host has ended")
     return ExitCode.OK
 

@@ -28,6 +28,10 @@ class NobodyListens(HostUnreachable):
     """There is no socket, or the host that made it is dead."""
 
 
+class HostEnded(HostUnreachable):
+    """It was there when it was asked, and closed the connection without an answer."""
+
+
 class ControlClient:
     """Asks the host that listens on `path`. Every method raises HostUnreachable when there is no answer."""
 
@@ -82,9 +86,11 @@ class ControlClient:
             raise NobodyListens(f"no host listens on {self.path}") from None
         except TimeoutError:
             raise HostUnreachable(f"the host does not answer on {self.path}") from None
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error) or "it ended"
-            raise HostUnreachable(f"the host on {self.path} did not answer: {reason}") from None
+        except (ConnectionError, http.client.HTTPException):
+            raise HostEnded(f"the host on {self.path} ended before it answered") from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise HostUnreachable(f"the host on {self.path} cannot be asked: {reason}") from None
         finally:
             connection.close()
 

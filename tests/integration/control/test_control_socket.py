@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agenthost.control.client import ControlClient, HostUnreachable, NobodyListens
+from agenthost.control.client import ControlClient, HostEnded, HostUnreachable, NobodyListens
 from agenthost.control.server import ControlSocket
 from agenthost.errors import AgentHostError
 from agenthost.status import HostState
@@ -226,7 +226,7 @@ def test_host_that_ends_while_it_is_asked_is_unreachable(owner: "tuple[subproces
         connection.connect()
         process.kill()
         process.wait()
-        with pytest.raises(HostUnreachable, match="did not answer"), client._connected(None):
+        with pytest.raises(HostEnded, match="ended before it answered"), client._connected(None):
             connection.request("POST", "/reload")
             connection.getresponse()
 
