@@ -125,9 +125,15 @@ class ScriptedSTT(stt.STT[Any]):
         self._heard = 0
 
     def next_line(self) -> str:
-        line = self._lines[min(self._heard, len(self._lines) - 1)]
+        """What it has heard now."""
+        line = self.line
         self._heard += 1
         return line
+
+    @property
+    def line(self) -> str:
+        """What it is about to hear."""
+        return self._lines[min(self._heard, len(self._lines) - 1)]
 
     async def _recognize_impl(self, buffer: Any, **_options: Any) -> stt.SpeechEvent:
         raise NotImplementedError("this stand-in hears streams only")
@@ -164,6 +170,7 @@ class _HearingStream(stt.RecognizeStream):
                 if not speaking:
                     speaking = True
                     self._tell(stt.SpeechEventType.START_OF_SPEECH)
+                    self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT, model.line)  # what interrupts the agent
             elif speaking and loop.time() - last_loud >= SILENCE_SECONDS:
                 speaking = False
                 self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT, model.next_line())

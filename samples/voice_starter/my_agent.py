@@ -48,7 +48,9 @@ async def my_agent(ctx: JobContext) -> None:
         llm=ScriptedLLM(ctx.proc.userdata["script"]),
         stt=ScriptedSTT(["hello", "tell me a story"]),
         tts=ToneTTS(),
+        vad=None,  # the stand-in hears for itself when somebody speaks
         turn_detection="stt",
+        aec_warmup_duration=None,  # may be interrupted from the first word
     )
     await session.start(agent=Assistant(), room=ctx.room)
 
