@@ -128,3 +128,24 @@ def test_a_later_owner_keeps_the_name(folder: Path) -> None:
     first.remove()
     assert second.path.read_text() == "second"
     second.remove()
+
+
+def test_claimed_file_is_left_to_its_owner(folder: Path) -> None:
+    """Who comes second changes nothing; after the end of the first it may have it."""
+    first = HeldFile.claim(folder / "a.lock", "first, a longer text")
+    assert first is not None
+    assert HeldFile.claim(folder / "a.lock", "second") is None
+    assert first.path.read_text() == "first, a longer text"
+    first.remove()
+    second = HeldFile.claim(folder / "a.lock", "second")
+    assert second is not None
+    second.remove()
+    assert list(folder.iterdir()) == []
+
+
+def test_abandoned_guard_takes_what_it_guarded_along(folder: Path, file_of_killed_process: Path) -> None:
+    """The socket of a killed host goes with its lock; nothing else does."""
+    (folder / "held").write_text("guarded")
+    (folder / "other").write_text("kept")
+    remove_abandoned(folder, "*.env", with_stem=True)
+    assert list(folder.iterdir()) == [folder / "other"]

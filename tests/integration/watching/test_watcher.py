@@ -8,16 +8,24 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from agenthost.watching import notifier, watcher
+from agenthost.watching.places import Interest
 from agenthost.watching.watcher import Watcher
 
 DEBOUNCE = 0.05
 WAIT = 10.0
+
+
+@pytest.fixture(autouse=True)
+def never_polled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edits have to be heard of; that they are also found by looking now and then is tested by itself."""
+    monkeypatch.setattr(watcher, "_POLL_SECONDS", 3600.0)
 
 
 class Edited:
@@ -301,6 +309,51 @@ async def test_storm_of_edits_is_few_calls_and_ends_with_the_last(edited: Edited
             edited.called.clear()
             await edited.called.wait()
     assert len(edited.calls) < 10  # of 400 edits; a call in between takes a writer that was held up
+
+
+async def test_file_made_in_a_new_folder_before_it_is_watched_is_found(
+    edited: Edited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It falls between looking into the folder and watching it."""
+    watch, late = notifier.Notifier.watch, edited.folder / "pkg" / "late.py"
+
+    def watch_late(self: notifier.Notifier, interests: dict[Path, Interest]) -> bool:
+        if late.parent in interests and not late.exists():
+            late.write_text("1")
+        return watch(self, interests)
+
+    edited.watcher.watch([edited.last], code_folders=[edited.folder])
+    monkeypatch.setattr(notifier.Notifier, "watch", watch_late)
+    late.parent.mkdir()
+    await edited.until("pkg/late.py")
+
+
+async def test_file_that_was_read_before_it_was_watched_is_looked_at(edited: Edited) -> None:
+    """`since`: whoever imported it may have the version before, and nothing happens to it any more."""
+    edited.watcher.watch([edited.file, edited.last, edited.folder / "more.py"])
+    other = edited.folder / "other.py"
+    other.write_text("1")
+    edited.watcher.watch([edited.file, edited.last, other], since=time.time() - 60)
+    await edited.until("other.py")
+    assert await edited.calls_until_quiet() == [{"other.py"}]
+
+
+async def test_looking_now_and_then_makes_no_deletion_of_a_save(
+    edited: Edited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is away for one and a half times the debounce: not yet for long enough."""
+    edited.watcher.stop()
+    monkeypatch.setattr(watcher, "_POLL_SECONDS", 0.005)
+    edited.watcher = Watcher(edited._on_change, debounce=DEBOUNCE)
+    edited.watcher.start()
+    edited.watcher.watch([edited.file, edited.last])
+    text = edited.file.read_text()
+    edited.file.unlink()
+    # on the loop of the watcher: timers ring in their order, however busy the machine is
+    back = asyncio.Event()
+    asyncio.get_running_loop().call_later(1.5 * DEBOUNCE, lambda: (edited.file.write_text(text), back.set()))
+    await back.wait()
+    assert await edited.calls_until_quiet() == []
 
 
 async def test_files_are_polled_where_the_system_gives_no_notifications(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agenthost.watching import contents
 from agenthost.watching.contents import Contents, Look
 from agenthost.watching.places import Selection
 
@@ -75,10 +76,8 @@ def test_edit_of_equal_size_and_time_is_seen(file: Path) -> None:
     """Two writes within one tick of the file system differ in nothing but the content."""
     watched = Watched(file)
     file.write_text("2")
-    watched.report()
-    before = file.stat()
-    file.write_text("3")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    known = watched.contents._files[file]
+    known.signature = contents._signature(file)  # as it is where both writes fall into one tick
     assert watched.look() == ({"a.py"}, set())
 
 
