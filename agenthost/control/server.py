@@ -21,6 +21,7 @@ from agenthost.control.codec import encode
 from agenthost.control.location import LOCK_SUFFIX, SUFFIX, lock_path, sendable_length
 from agenthost.control.peer import is_own_user
 from agenthost.errors import EnvironmentRefused
+from agenthost.lazy_site import LazySite
 from agenthost.logs.events import get_logger
 from agenthost.runtime_folder import HeldFile, is_private, remove_abandoned, runtime_folder, runtime_folder_path
 from agenthost.status import HostStatus, PlanReport, ReloadReport
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 _log = get_logger("control")
 
-_STOP_SECONDS = 1.0  # for answers under way when the host ends: a reload is cancelled by then
 _NO_SOCKET = "agenthost status, plan, reload and stop do not reach this host; signals do"
 
 
@@ -62,7 +62,7 @@ class ControlSocket:
         self.path = path
         self._handler = handler
         self._lock: HeldFile | None = None
-        self._runner: web.AppRunner | None = None
+        self._site: LazySite | None = None
 
     async def start(self) -> Path | None:
         """Listen; the path, or None when there is none to listen on: then a warning in the log says why."""
@@ -70,7 +70,8 @@ class ControlSocket:
             return None
         try:
             self._lock = _claim(self.path)
-            await self._listen(self.path)
+            self._site = LazySite(_bind(self.path), self._app)
+            self._site.start()
         except (OSError, EnvironmentRefused) as error:
             await self.stop()
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -80,15 +81,15 @@ class ControlSocket:
 
     async def stop(self) -> None:
         """Stop listening and remove the socket; also fine when it never started."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
         if self._lock is not None and self.path is not None:
             self.path.unlink(missing_ok=True)
             self._lock.remove()
             self._lock = None
 
-    async def _listen(self, path: Path) -> None:
+    def _app(self) -> "web.Application":
         from aiohttp import web
 
         app = web.Application(client_max_size=1024, middlewares=[web.middleware(_only_own_user)])
@@ -96,9 +97,7 @@ class ControlSocket:
         app.router.add_post("/plan", self._plan)
         app.router.add_post("/reload", self._reload)
         app.router.add_post("/stop", self._stop)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_SECONDS)
-        await self._runner.setup()
-        await web.SockSite(self._runner, _bind(path)).start()
+        return app
 
     async def _status(self, request: "web.Request") -> "web.Response":
         return self._answer_status()

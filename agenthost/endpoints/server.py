@@ -9,6 +9,7 @@ Runs on the host's event loop.
 """
 
 import ipaddress
+import socket
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
@@ -17,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 from agenthost.config.model import HttpConfig
 from agenthost.endpoints.ports import refusal
 from agenthost.errors import EnvironmentRefused
+from agenthost.lazy_site import LazySite
 from agenthost.metrics import Metrics
 from agenthost.status import HostStatus
 
 if TYPE_CHECKING:
     from aiohttp import web
-
-_STOP_SECONDS = 1.0  # for answers that are under way; they take milliseconds
 
 
 class Endpoints:
@@ -33,12 +33,29 @@ class Endpoints:
         self._listen = listen
         self._status = status
         self._metrics = metrics
-        self._runner: web.AppRunner | None = None
+        self._site: LazySite | None = None
 
     async def start(self) -> tuple[str, int] | None:
         """Listen; the bound host and port (port 0 is a real one by then). Raises EnvironmentRefused."""
         if self._listen.host is None:
             return None
+        try:
+            bound = _bind(self._listen.host, self._listen.port)
+            self._site = LazySite(bound, self._app)
+            self._site.start()
+        except OSError as error:
+            await self.stop()
+            raise EnvironmentRefused(refusal(self._listen, error)) from error
+        host, port = bound.getsockname()[:2]
+        return host, port
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection; also fine when it never started."""
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+
+    def _app(self) -> "web.Application":
         from aiohttp import web
 
         app = web.Application(client_max_size=1024)
@@ -46,21 +63,7 @@ class Endpoints:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/worker", self._worker)
         app.router.add_get("/metrics", self._expose)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_SECONDS)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._listen.host, self._listen.port).start()
-        except OSError as error:
-            await self.stop()
-            raise EnvironmentRefused(refusal(self._listen, error)) from error
-        host, port = self._runner.addresses[0][:2]
-        return host, port
-
-    async def stop(self) -> None:
-        """Stop listening and close every connection; also fine when it never started."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        return app
 
     async def _healthz(self, request: "web.Request") -> "web.Response":
         healthy = self._status().healthy
@@ -84,6 +87,13 @@ class Endpoints:
 
         exposition = expose(self._status(), self._metrics, accept=request.headers.get("Accept", ""))
         return web.Response(body=exposition.body, headers={"Content-Type": exposition.content_type})
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket on the first address of `host`; `::` also serves IPv4. Raises OSError."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    dual = host == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=family, dualstack_ipv6=dual)
 
 
 def _text(status: int, text: str) -> "web.Response":

@@ -147,7 +147,7 @@ async def test_port_that_is_taken_is_refused_with_its_owner_and_a_hint() -> None
         endpoints = Endpoints(HttpConfig(host="127.0.0.1", port=port), lambda: RUNNING, Metrics())
         with pytest.raises(EnvironmentRefused) as refused:
             await endpoints.start()
-    assert endpoints._runner is None, "half a start is taken back"
+    assert endpoints._site is None, "half a start is taken back"
     assert f"port {port} of 127.0.0.1 is taken by " in str(refused.value)
     assert "(pid " in str(refused.value)
     assert "`http.listen`" in str(refused.value)
