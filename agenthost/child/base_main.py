@@ -65,7 +65,7 @@ def main() -> int:
     server = ForkServer(
         control, host_pid=arguments.host_pid, host_id=arguments.host_id, run=run, obstacle=lambda: _obstacle(watch)
     )
-    server.send(TemplateReady(pid=0, import_seconds=time.monotonic() - began, modules=user_modules()))
+    server.report(TemplateReady(pid=0, import_seconds=time.monotonic() - began, modules=user_modules()))
     return server.serve()
 
 

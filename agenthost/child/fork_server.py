@@ -9,13 +9,26 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from agenthost import kernel
 from agenthost.child.forking import fork_detached
 from agenthost.child.process_setup import Descriptors, limit_resources, reseed, reset_signals, take_over
-from agenthost.ipc.messages import PACKET_BYTES, Forked, ForkProcess, ForkRefused, Leave, Message, decode, encode
+from agenthost.ipc.messages import (
+    PACKET_BYTES,
+    Forked,
+    ForkProcess,
+    ForkRefused,
+    Leave,
+    Message,
+    ModulesLoaded,
+    TemplateReady,
+    decode,
+    encode,
+)
 
 _HOST_END_SECONDS = 1.0
+_MODULES_A_PACKET = 60  # a path has at most 4096 bytes
 
 Run = Callable[[ForkProcess, Descriptors], int]
 
@@ -44,6 +57,12 @@ class ForkServer:
 
     def send(self, message: Message) -> None:
         self._control.send(encode(message))
+
+    def report(self, ready: TemplateReady) -> None:
+        """Say that user code is loaded, in as many packets as its modules need."""
+        for start in range(0, len(ready.modules), _MODULES_A_PACKET):
+            self.send(ModulesLoaded(modules=ready.modules[start : start + _MODULES_A_PACKET]))
+        self.send(replace(ready, modules=()))
 
     def serve(self) -> int:
         """Until the host wants no more or dies; returns the exit code of the template."""

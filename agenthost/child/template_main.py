@@ -21,7 +21,7 @@ from agenthost.child.thread_watch import ThreadWatch
 from agenthost.child.user_errors import describe_failure
 from agenthost.errors import EntrypointError
 from agenthost.ipc.channel import BlockingChannel
-from agenthost.ipc.messages import ForkProcess, Hello, Message, TemplateReady, TemplateSpec, encode
+from agenthost.ipc.messages import ForkProcess, Hello, TemplateReady, TemplateSpec, encode
 from agenthost.logs import pipe_handler
 
 
@@ -60,7 +60,7 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
         run=run,
         obstacle=lambda: "" if spec.forks_with_threads else "; ".join(watch.culprits()),
     )
-    server.send(_report(code, watch, began))
+    server.report(_report(code, watch, began))
     return server.serve()
 
 
@@ -111,7 +111,7 @@ def _prewarm_for_all(code: AgentCode, userdata: dict[str, Any], watch: ThreadWat
         )
 
 
-def _report(code: AgentCode, watch: ThreadWatch, began: float) -> Message:
+def _report(code: AgentCode, watch: ThreadWatch, began: float) -> TemplateReady:
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     own = tuple(sorted(file for file in files if file and "site-packages" not in file and "/lib/python" not in file))
     return TemplateReady(

@@ -6,7 +6,7 @@ process sends can make the host run code.
 
     host → base        BaseSpec, once
     host → template    BaseSpec (the base), ForkProcess (with descriptors), Leave
-    template → host    Hello, TemplateReady, InitFailed, Forked, ForkRefused
+    template → host    Hello, ModulesLoaded, TemplateReady, InitFailed, Forked, ForkRefused
     host → job         StartJob, StopJob, ApiToken, LogLevels
     job → host         Hello, Ready, InitFailed, Started, Connected, Heartbeat, Stopping, Ended
     host → hook        AskHandler, AskLoad
@@ -99,6 +99,13 @@ class TemplateSpec(Message):
     forks_with_threads: bool = False
     log_level: str = "INFO"
     log_levels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModulesLoaded(Message):
+    """Some of the `modules` of the TemplateReady that follows: all of a large program are more than a packet."""
+
+    modules: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
@@ -24,6 +25,7 @@ from agenthost.ipc.messages import (
     InitFailed,
     Leave,
     Message,
+    ModulesLoaded,
     TemplateReady,
     TemplateSpec,
     decode,
@@ -68,6 +70,7 @@ class Template:
         self._hang: asyncio.TimerHandle | None = None
         self._exit: ExitStatus | None = None
         self._let_go = False
+        self._modules: tuple[str, ...] = ()
         self._closing: asyncio.Task[None] | None = None
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
         loop.add_reader(self._socket, self._readable)
@@ -195,9 +198,11 @@ class Template:
         match message:
             case Hello():
                 self.born(message.pid)
+            case ModulesLoaded():
+                self._modules += message.modules
             case TemplateReady():
                 if not self.ready.done():
-                    self.ready.set_result(message)
+                    self.ready.set_result(replace(message, modules=self._modules))
             case InitFailed():
                 if not self.ready.done():
                     self.ready.set_exception(InitFailure(message))

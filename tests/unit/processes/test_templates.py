@@ -13,6 +13,7 @@ from agenthost.ipc.messages import (
     ForkRefused,
     InitFailed,
     Leave,
+    ModulesLoaded,
     TemplateReady,
     TemplateSpec,
 )
@@ -102,6 +103,15 @@ async def test_death_is_noticed_by_the_socket(peer: MakePeer, make_ends: MakeEnd
     refusals = Refusals()
     template.host.fork(request(), make_ends(), refusals)
     assert isinstance(refusals[0], TemplateGone)
+
+
+async def test_modules_of_a_large_program_come_in_pieces(peer: MakePeer) -> None:
+    """The report that ends them has them all, in order."""
+    template = peer()
+    for modules in (("a.py", "b.py"), ("c.py",)):
+        template.say(ModulesLoaded(modules=modules))
+    template.say(TemplateReady(pid=1, import_seconds=0.1))
+    assert (await template.host.ready).modules == ("a.py", "b.py", "c.py")
 
 
 async def test_failure_of_user_code_is_told_to_who_waits(peer: MakePeer) -> None:
