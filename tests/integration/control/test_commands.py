@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -59,6 +61,44 @@ async def test_status_as_json_is_the_whole_status(running: Running, run: Run) ->
     ended = await run("status", "--format", "json")
     body = json.loads(ended.out)
     assert (ended.code, body["state"], body["agents"][0]["id"]) == (ExitCode.OK, "running", "support")
+
+
+async def test_watched_status_follows_the_host_until_ctrl_c(running: Running) -> None:
+    """On a terminal: the screen is renewed, and ending it is no failure."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "agenthost", "status", "--watch", str(running.file)]
+    watching = await asyncio.create_subprocess_exec(*command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = ""
+    for state in (HostState.RUNNING, HostState.DRAINING):
+        running.handler.host = replace(running.handler.host, state=state)
+        while state.value not in shown:
+            shown += (await asyncio.to_thread(os.read, ours, 65536)).decode(errors="replace")
+    watching.send_signal(signal.SIGINT)
+    assert await watching.wait() == ExitCode.OK
+    os.close(ours)
+
+
+async def test_watching_as_json_is_a_line_a_second_until_the_host_ends(running: Running) -> None:
+    """For scripts; the end is told as for every command."""
+    command = [sys.executable, "-m", "agenthost", "status", "--watch", "--format=json", str(running.file)]
+    watching = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=2**20
+    )
+    assert watching.stdout is not None
+    for _ in range(2):
+        assert json.loads(await watching.stdout.readline())["state"] == "running"
+    await running.socket.stop()
+    _, said = await watching.communicate()
+    assert watching.returncode == ExitCode.UNREACHABLE
+    assert said.startswith(b"agenthost: no host listens on")
+
+
+async def test_watching_needs_a_terminal(running: Running, run: Run) -> None:
+    """Instead of a file full of cursor movements."""
+    ended = await run("status", "--watch")
+    assert ended.code == ExitCode.USAGE
+    assert "use --format json" in ended.err
 
 
 async def test_plan_exits_with_10_when_there_are_changes(running: Running, run: Run) -> None:
