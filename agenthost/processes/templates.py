@@ -40,6 +40,7 @@ from agenthost.processes.reaper import ExitStatus
 
 _RETRY_SECONDS = 0.005
 _DUMP_SECONDS = 0.3  # faulthandler answers in a signal handler; this is for its output to arrive
+_DEATH_SECONDS = 1.0
 HANG_SECONDS = 5.0
 """A template that owes us processes and gives no sign of life for so long is ended: the next one will fork."""
 
@@ -68,6 +69,7 @@ class Template:
         self._open: dict[int, Callable[[ProcessFailed], None]] = {}
         self._retry: asyncio.TimerHandle | None = None
         self._hang: asyncio.TimerHandle | None = None
+        self._dying: asyncio.TimerHandle | None = None
         self._exit: ExitStatus | None = None
         self._let_go = False
         self._modules: tuple[str, ...] = ()
@@ -127,7 +129,7 @@ class Template:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket)
         loop.remove_writer(self._socket)
-        for timer in (self._retry, self._hang):
+        for timer in (self._retry, self._hang, self._dying):
             if timer is not None:
                 timer.cancel()
         self._socket.close()
@@ -138,7 +140,8 @@ class Template:
         self._queue.clear()
         if not self.ready.done():
             kind = ProcessFailed if self.started.done() else TemplateGone
-            self.ready.set_exception(kind(f"the template of {self._name or 'the base'} ended: {reason}"))
+            what = "the process that imports its code" if self._name else "the base process"
+            self.ready.set_exception(kind(f"{what} ended before it was ready: {reason}"))
         self.started.cancel()
         self._closing = loop.create_task(self._close_output())
 
@@ -164,13 +167,13 @@ class Template:
 
     def _exited(self, future: "asyncio.Future[ExitStatus]") -> None:
         self._exit = future.result()
+        cause = _cause(self._exit)
         if self._forks and not self._let_go:
-            cause = explain_exit(self._exit, oom_kills_before=None, oom_kills_after=None, killed_because="")
             self.log.warning("template died", template=self._name or "base", pid=self.pid, cause=cause)
         # What it said last is still in the socket.
         while not self.dead.done() and self._receive_one():
             pass
-        self._close(str(self._exit))
+        self._close(cause)
 
     @property
     def _forks(self) -> bool:
@@ -189,10 +192,21 @@ class Template:
             self._close(error.strerror or "socket error")
             return False
         if not packet:
-            self._close("it closed its socket" if self._exit is None else str(self._exit))
+            self._hung_up()
             return False
         self._received(decode(packet))
         return True
+
+    def _hung_up(self) -> None:
+        """Its end of the socket is gone: mostly because it died, and of what the reaper says in a moment."""
+        if self._exit is not None:
+            self._close(_cause(self._exit))
+        elif self.pid is None:  # never started
+            self._close("it closed its socket")
+        elif self._dying is None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket)
+            self._dying = loop.call_later(_DEATH_SECONDS, self._close, "it closed its socket")
 
     def _received(self, message: Message) -> None:
         match message:
@@ -257,6 +271,10 @@ class Template:
             if ends is not None:
                 ends.close_theirs()
         loop.remove_writer(self._socket)
+
+
+def _cause(status: ExitStatus) -> str:
+    return explain_exit(status, oom_kills_before=None, oom_kills_after=None, killed_because="")
 
 
 class MustNotFork(ProcessFailed):

@@ -79,13 +79,10 @@ async def test_start_without_a_server_to_go_to_is_refused(tmp_path: Path, run_ho
         ("def broken(:\n    pass\n", ["not valid Python", "my_agent.py:1"]),
         ("raise RuntimeError('no key given')\n\nasync def entrypoint(ctx): ...\n", ["RuntimeError", "no key given"]),
         ("entrypoint = 7\n", ["entrypoint", "int"]),
-        pytest.param(
-            "import os; os._exit(4)\n\nasync def entrypoint(ctx): ...\n",
-            ["exit code 4"],
-            marks=pytest.mark.xfail(strict=True, reason="the socket's end hides the template's exit code"),
-        ),
+        ("import os; os._exit(4)\n\nasync def entrypoint(ctx): ...\n", ["imports its code", "exit code 4"]),
+        ("import os; os.abort()\n\nasync def entrypoint(ctx): ...\n", ["imports its code", "killed by signal SIGABRT"]),
     ],
-    ids=["import error", "syntax error", "raises", "wrong kind", "exits"],
+    ids=["import error", "syntax error", "raises", "wrong kind", "exits", "crashes"],
 )
 async def test_module_that_cannot_be_used_is_refused_with_its_own_error(
     tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost, code: str, told: list[str]
