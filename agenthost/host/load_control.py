@@ -177,7 +177,8 @@ class LoadControl:
     def _tell_brake(self, key: str, scope: _Scope, parts: list[LoadPart]) -> None:
         fields: dict[str, object] = {part.name: round(part.used, 3) for part in parts}
         event = "load limit reached" if scope.brake.full else "load below its limit again"
-        self._log.bind(**fields).warning(event, agent=key or None)
+        whose = {"agent": key} if key else {}
+        self._log.bind(**whose, **fields).warning(event)
 
 
 def _needs_samples(limits: LoadLimits) -> bool:

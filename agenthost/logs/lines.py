@@ -34,18 +34,22 @@ class LogLine:
 def line_of(record: logging.LogRecord, context: Mapping[str, object], *, user_code: bool) -> LogLine:
     """The line of a record: `context` first, then the event's fields, then what `extra=` added to the record.
 
+    An event's field `traceback` is the line's traceback, for people to read as one.
+
     `user_code`: leave our own frames out of the traceback. A record whose arguments do not fit its message is told
     as it is: a mistake in a log call must not cost the line.
     """
     extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-    fields = {**context, **getattr(record, FIELDS, {}), **extra}
+    event = dict(getattr(record, FIELDS, {}))
+    told = str(event.pop("traceback", ""))  # another process's, as text
+    fields = {**context, **event, **extra}
     return LogLine(
         created=record.created,
         level=record.levelno,
         logger=record.name,
         message=cut(_message(record)),
         fields={str(key): plain(value) for key, value in fields.items()},
-        traceback=_traceback(record, user_code=user_code),
+        traceback=_traceback(record, told, user_code=user_code),
     )
 
 
@@ -56,8 +60,8 @@ def _message(record: logging.LogRecord) -> str:
         return f"{record.msg!r} with arguments that do not fit it ({type(error).__name__})"
 
 
-def _traceback(record: logging.LogRecord, *, user_code: bool) -> str:
-    text = str(getattr(record, TRACEBACK, "") or record.exc_text or "")
+def _traceback(record: logging.LogRecord, told: str, *, user_code: bool) -> str:
+    text = str(getattr(record, TRACEBACK, "") or record.exc_text or told)
     if record.exc_info and record.exc_info[1] is not None:
         text = format_traceback(record.exc_info[1], user_code=user_code)
     parts = (text, record.stack_info or "")

@@ -53,6 +53,7 @@ class LogSystem:
         self._levels = LevelSetter()
         self._output = output
         self.queue = LineQueue()
+        self._config = config
         self._writer = _Writer(self.queue, output, self._format_maker(config))
         self._root = logging.getLogger()
         self._before = (self._root.handlers[:], self._root.level)
@@ -63,7 +64,9 @@ class LogSystem:
     def apply(self, config: LogConfig) -> None:
         """Use other levels, names and format from now on."""
         self._levels.apply(config.level, config.levels)
-        self._writer.make_format = self._format_maker(config)
+        if (config.format, config.rename) != (self._config.format, self._config.rename):  # else it keeps its columns
+            self._writer.make_format = self._format_maker(config)
+        self._config = config
 
     def show(self, banner: Banner) -> None:
         """Say what was started: a banner for people, the same facts as INFO lines for machines."""

@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import pytest
 
+from agenthost.logs.events import FIELDS
 from agenthost.logs.lines import MAX_LINE, LogLine, cut, decode_line, encode_line, line_of, plain
 
 
@@ -34,6 +35,12 @@ def test_context_comes_before_what_the_record_has() -> None:
     made = line_of(record("hello %s", "you", tokens=5, tier="gold"), {"tier": "none", "caller": "x"}, user_code=True)
     assert made.message == "hello you"
     assert made.fields == {"tier": "gold", "caller": "x", "tokens": 5}
+
+
+def test_traceback_told_by_another_process_is_the_lines_own() -> None:
+    """A failed import or job is told by the host, with the user's traceback as text: people read it line by line."""
+    made = line_of(record(**{FIELDS: {"traceback": "Traceback …\nValueError: x", "reason": "y"}}), {}, user_code=False)
+    assert (made.traceback, made.fields) == ("Traceback …\nValueError: x", {"reason": "y"})
 
 
 def test_wrong_arguments_do_not_cost_the_line() -> None:

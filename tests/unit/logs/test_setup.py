@@ -5,6 +5,7 @@ import logging
 import os
 import pty
 import resource
+import select
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ from agenthost.config.model import LogConfig
 from agenthost.jobs import JobType
 from agenthost.logs.banner import Banner, BannerAgent
 from agenthost.logs.events import get_logger
+from agenthost.logs.layout import clean
 from agenthost.logs.setup import Command, start_logging
 
 pytestmark = pytest.mark.usefixtures("own_logging")
@@ -55,6 +57,10 @@ class Pipe:
         except (BlockingIOError, OSError):  # a terminal ends with an error instead of an empty read
             pass
         return b"".join(parts).decode()
+
+    def wait_written(self) -> None:
+        """Until something is in it."""
+        assert select.select([self._reader], [], [], 5)[0]
 
     def close(self) -> None:
         self.stream.close()
@@ -133,6 +139,18 @@ def test_apply_changes_levels_names_and_format_of_a_running_log(pipe: Pipe) -> N
     get_logger("test").debug("heard")
     assert system.stop()
     assert [json.loads(row)["msg"] for row in pipe.text().splitlines()] == ["heard"]
+
+
+def test_another_level_keeps_the_columns(terminal: Pipe) -> None:
+    """A reload applies the log's settings anew; the column of the agents stays as wide as it was."""
+    logging_ = start_logging(config(), command="dev", stream=terminal.stream)
+    get_logger("x").bind(agent="support").info("first")
+    terminal.wait_written()
+    logging_.apply(config(level="DEBUG"))
+    get_logger("x").info("second")
+    logging_.stop()
+    first, second = clean(terminal.text()).splitlines()
+    assert first.index("first") == second.index("second")
 
 
 def test_banner_is_laid_out_for_people(pipe: Pipe) -> None:
