@@ -48,6 +48,16 @@ async def test_participants_that_stay_do_not_hold_up_the_end(livekit_binary: Pat
     await room.disconnect()
 
 
+async def test_participant_that_leaves_is_nothing_to_warn_about(livekit_binary: Path) -> None:
+    """Its data channels close, as they should: three long lines about that would bury the agent's own log."""
+    lines: list[str] = []
+    async with LocalServer(livekit_binary, log=lines.append) as server:
+        room = await _join(server.connection, "room")
+        await room.local_participant.publish_data(b"x")
+        await room.disconnect()
+    assert not [line for line in lines if "data channel" in line]
+
+
 async def test_log_holds_no_secret(livekit_binary: Path) -> None:
     """Not even the server's own lines give its secret away."""
     lines: list[str] = []
