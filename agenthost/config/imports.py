@@ -113,6 +113,9 @@ def _find_below(name: str, path: list[str]) -> importlib.machinery.ModuleSpec | 
 def _missing_module(text: str, missing: str, folder: Path) -> ImportProblem:
     hint = "neither beside the file nor installed"
     parent, _, last = missing.rpartition(".")
+    if last == "py":  # `my_agent.py:entrypoint`
+        hint = f"write `{text.replace('.py:', ':')}`: a module's name has no `.py`"
+        return ImportProblem(code="AH261", message=f"there is no module `{missing}`", hint=hint)
     if text == missing and parent:  # `package.module.attribute`: the usual slip of whoever writes imports all day
         hint = f"if `{last}` is in the module `{parent}`, write `{parent}:{last}`"
         return ImportProblem(code="AH261", message=f"there is no module `{missing}`", hint=hint)

@@ -85,6 +85,7 @@ def test_what_may_be_there_is_accepted(code: Path, reference: str) -> None:
         ("static_package.module.entrypoint", "AH261", "static_package.module:entrypoint"),
         ("nowhere_at_all:entrypoint", "AH261", "neither"),
         ("gone.py", "AH261", "relative path"),
+        ("static_code.py:entrypoint", "AH261", "`static_code:entrypoint`"),
         ("static_broken:entrypoint", "AH262", "syntax"),
         ("static_broken", "AH262", "syntax"),
         ("static_code:entrypont", "AH263", "static_code:entrypoint"),
