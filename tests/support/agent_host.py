@@ -99,7 +99,11 @@ class AgentHost:
         found = [child for child in psutil.Process(self.host.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
         return sorted(found, key=lambda child: (child.create_time(), child.pid))
 
-    def zombies(self) -> list[int]:
+    async def no_zombies(self) -> None:
+        """Wait until every process that has ended is reaped."""
+        await poll(lambda: not self._zombies(), timeout=5, what="somebody's child is not reaped")
+
+    def _zombies(self) -> list[int]:
         children = psutil.Process(self.host.pid).children(recursive=True)
         return [child.pid for child in children if child.status() == psutil.STATUS_ZOMBIE]
 

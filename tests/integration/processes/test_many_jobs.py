@@ -41,7 +41,7 @@ def descriptors(pid: int) -> int:
 async def settled(agent: AgentHost, idle: int) -> dict[str, int]:
     """Descriptors of the host and its templates, once no job is left."""
     await agent.wait_idle(idle)
-    await poll(lambda: not agent.zombies(), timeout=5, what="zombies")
+    await agent.no_zombies()
     pids = {"host": agent.host.pid, "base": agent.base, "template": agent.template}
     return {name: descriptors(pid) for name, pid in pids.items()}
 
@@ -65,7 +65,7 @@ async def test_descriptors_are_as_many_after_spawned_jobs(start: Start) -> None:
     before = descriptors(agent.host.pid)
     await run_jobs(agent, 8, at_once=4)
     await poll(lambda: descriptors(agent.host.pid) == before, timeout=5, what="descriptors are left open")
-    assert agent.zombies() == []
+    await agent.no_zombies()
 
 
 def memory(agent: AgentHost) -> int:

@@ -91,13 +91,13 @@ async def test_hanging_prewarm_is_bounded_and_backed_off(start_any: Start) -> No
 
     Between the tries nothing runs: the host's CPU time is measured there.
     """
-    agent = await start_any(BREAKS, "prewarm: my_agent:prewarm\nnum_idle_processes: 1\nlimits: { init: 1500ms }")
+    agent = await start_any(BREAKS, "prewarm: my_agent:prewarm\nnum_idle_processes: 1\nlimits: { init: 2500ms }")
     [idle] = await agent.wait_idle(1, timeout=20)
     agent.let_go("break")
     job = await agent.offer()
     for count in (1, 2):
         line = await agent.host.wait_event("process failed", count=count)
-        assert "limits.init (1.5 s)" in line.fields["error"]
+        assert "limits.init (2.5 s)" in line.fields["error"]
         assert (line.fields["failures"], line.fields["retry_in_seconds"]) == (count, 0.5 * 2 ** (count - 1))
     host = psutil.Process(agent.host.pid)
     before = host.cpu_times()
