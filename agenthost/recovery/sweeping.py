@@ -2,7 +2,7 @@
 
 Rooms to look at come from two sides: offers that this host could not take, soon after, and all rooms of the server, in
 random order. However many there are, a host looks at no more than `Pace.rooms_per_second`: the server has calls to do.
-A room with its agent in it costs one call, any other two.
+A room with its agent in it costs one call, any other two. A second look goes before all first ones.
 """
 
 import asyncio
@@ -52,6 +52,14 @@ class Watched:
     refusal: Callable[[Offer], str]
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class _Due:
+    """A look that is planned for a moment of the monotonic clock."""
+
+    at: float
+    room: str
+
+
 class Sweeper:
     """`watched` are the agents with recovery; `serving` tells whether this host has a job of a dispatch."""
 
@@ -74,8 +82,9 @@ class Sweeper:
         self._pace = pace
         self._patience = patience
         self._sightings = Sightings(patience)
-        self._due: list[tuple[float, str]] = []
+        self._due: list[_Due] = []
         self._rooms: dict[str, RoomInfo] = {}
+        self._backlog: list[RoomInfo] = []
         self._given_up: set[str] = set()
         self._next_list = time.monotonic() + pace.cycle * random.random()
         self._wanted = asyncio.Event()
@@ -83,20 +92,26 @@ class Sweeper:
 
     def missed(self, room: RoomInfo) -> None:
         """An offer for this room was not taken here; perhaps by nobody."""
-        self._look_at(room, time.monotonic() + self._pace.missed)
+        self._look_at(room, after=self._pace.missed)
 
     async def run(self) -> None:
         """Look, at the pace; the owner's task, ended by cancelling it."""
         while True:
-            now = time.monotonic()
-            if now >= self._next_list:
-                await self._list(now)
-            elif self._due and self._due[0][0] <= now:
-                _, name = heapq.heappop(self._due)
-                await self._look(self._rooms.pop(name))
-                await asyncio.sleep(1 / self._pace.rooms_per_second)
-            else:
-                await self._sleep_until(min([self._next_list, *(due for due, _ in self._due[:1])]))
+            if time.monotonic() >= self._next_list:
+                await self._list()
+            room = self._next_room()
+            if room is None:
+                await self._sleep_until(min([self._next_list, *(due.at for due in self._due[:1])]))
+                continue
+            began = time.monotonic()
+            await self._look(room)
+            await asyncio.sleep(max(0.0, began + 1 / self._pace.rooms_per_second - time.monotonic()))
+
+    def _next_room(self) -> RoomInfo | None:
+        """The room whose look is due, else any of the backlog; None while there is neither."""
+        if self._due and self._due[0].at <= time.monotonic():
+            return self._rooms.pop(heapq.heappop(self._due).room)
+        return self._backlog.pop() if self._backlog else None
 
     async def _sleep_until(self, moment: float) -> None:
         self._wanted.clear()
@@ -106,28 +121,28 @@ class Sweeper:
         except TimeoutError:
             pass  # it is time
 
-    def _look_at(self, room: RoomInfo, due: float) -> None:
+    def _look_at(self, room: RoomInfo, *, after: float) -> None:
+        """Have a look at a room so many seconds from now; an earlier look that is planned stands."""
         if room.name not in self._rooms:
-            heapq.heappush(self._due, (due, room.name))
+            heapq.heappush(self._due, _Due(time.monotonic() + after, room.name))
         self._rooms[room.name] = room
         self._wanted.set()
 
-    async def _list(self, now: float) -> None:
-        """Plan a look at every room, in random order, spread over the time that the pace allows."""
+    async def _list(self) -> None:
+        """Make every room with people in it the backlog, in random order, once that of before is done."""
+        now = time.monotonic()
         self._next_list = now + self._pace.cycle * (1.0 + 0.5 * random.random())
         self._sightings.forget_before(now - _FORGET_SECONDS)
-        if not any(agent.sweep for agent in self._watched()):
+        if self._backlog or not any(agent.sweep for agent in self._watched()):
             return
         try:
-            rooms = list(await self._server().list_rooms())
+            rooms = await self._server().list_rooms()
         except AgentHostError as error:
             self._failed(error)
             return
         self._failing = False
-        random.shuffle(rooms)
-        for number, room in enumerate(rooms):
-            self._look_at(room, now + number / self._pace.rooms_per_second)
-        self._next_list = max(self._next_list, now + len(rooms) / self._pace.rooms_per_second)
+        self._backlog = [room for room in rooms if room.num_participants and room.name not in self._rooms]
+        random.shuffle(self._backlog)
 
     async def _look(self, room: RoomInfo) -> None:
         try:
@@ -137,15 +152,15 @@ class Sweeper:
             for dispatch, agent in unserved:
                 age = time.time() - dispatch.created_at
                 if not self._sightings.is_certain(room.name, dispatch.id, now=now, age=age):
-                    self._look_at(room, now + self._patience.spacing)
+                    self._look_at(room, after=self._patience.spacing)
                 elif await self._recover(room, dispatch, agent):
                     break  # whether another is missing shows when this one is there
         except AgentHostError as error:
             self._failed(error)
 
     async def _unserved(self, room: RoomInfo) -> list[tuple[DispatchInfo, Watched]]:
-        members = await self._server().list_members(room.name)
         agents = {(one.agent_name, one.deployment): one for one in self._watched()}
+        members = await self._server().list_members(room.name) if agents else ()
         if not _may_miss_one(agents.values(), members):
             return []
         dispatches = await self._server().list_dispatches(room.name)
@@ -169,7 +184,7 @@ class Sweeper:
         if refusal:
             log.debug("dispatch not recovered", reason=refusal)
             if refusal == FULL:
-                self._look_at(room, time.monotonic() + self._patience.spacing)
+                self._look_at(room, after=self._patience.spacing)
             return False
         attempt = dispatch.attempt + 1
         done = await redispatch(self._server(), dispatch, sid=room.sid, attempt=attempt)

@@ -33,6 +33,11 @@ class Room:
     participants: dict[str, models.ParticipantInfo] = field(default_factory=dict)
     dispatches: dict[str, Dispatch] = field(default_factory=dict)
 
+    def count(self) -> None:
+        """Agents and recorders are not counted, and the real server's count is some seconds old."""
+        people = [one for one in self.participants.values() if one.kind not in DEPENDENT_KINDS]
+        self.info.num_participants = len(people)
+
 
 class Rooms:
     """All rooms of one server. `list_lag`: seconds until ListDispatch shows a job that was launched."""
@@ -89,7 +94,7 @@ class Rooms:
         if not participant.sid:
             participant.sid = new_id("PA")
         room.participants[participant.identity] = participant
-        room.info.num_participants = len(room.participants)
+        room.count()
         self._launch_for(room, participant, room.dispatches.values())
 
     def publish(self, room_name: str, identity: str) -> None:
@@ -104,7 +109,7 @@ class Rooms:
         room = self.room(room_name)
         self._participant(room, identity)
         del room.participants[identity]
-        room.info.num_participants = len(room.participants)
+        room.count()
         await self._terminate_job_of(room, identity)
 
     @staticmethod
