@@ -8,13 +8,14 @@ READY := .venv/.ready
 FAST := tests/unit tests/golden tests/architecture tests/docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint fast bench clean
+.PHONY: help run test check lint fast bench versions clean
 
 help:
 	@echo 'make run    run agenthost.yaml against a LiveKit server on this machine'
 	@echo 'make test   run every check and every test'
 	@echo 'make check  run the checks and the fast tests'
 	@echo 'make bench  measure, and write docs/bench.md'
+	@echo 'make versions  run the voice tests on the oldest and newest livekit-agents'
 	@echo 'make clean  remove what these commands made'
 
 run: $(READY)
@@ -39,6 +40,10 @@ fast: $(READY)
 bench: $(READY)
 	$(BIN)/agenthost server install
 	$(BIN)/python -m tests.bench.run
+
+versions: $(READY)
+	$(BIN)/agenthost server install
+	$(BIN)/python tests/voice_versions.py
 
 clean:
 	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

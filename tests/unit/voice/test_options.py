@@ -1,5 +1,6 @@
 """Options of livekit-agents: taken over, or refused by name."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -42,12 +43,12 @@ def test_limits_and_numbers_are_taken_over_in_our_units() -> None:
         "drain_timeout": 60,
         "initialize_process_timeout": 20.0,
         "shutdown_process_timeout": 5.0,
-        "job_memory_warn_mb": 500,
+        "job_memory_warn_mb": 600,
         "job_memory_limit_mb": 700,
     }
     for said in (of_server(**options), of_options(**options)):
         assert (said.num_idle_processes, said.drain_timeout) == (2, 60)
-        memory = {"memory_warn": 500 * 2**20, "memory": 700 * 2**20}
+        memory = {"memory_warn": 600 * 2**20, "memory": 700 * 2**20}
         assert said.limits == {"init": 20.0, "shutdown": 5.0, **memory}
 
 
@@ -118,6 +119,7 @@ def test_all_refused_options_are_told_at_once() -> None:
         of_server(max_retry=3, port=9000)
 
 
+@pytest.mark.skipif("preload_modules" not in inspect.signature(AgentServer).parameters, reason="not in this version")
 def test_modules_to_preload_are_no_reason_to_refuse() -> None:
     """The template imports them."""
     assert of_server(preload_modules=["json"]) == of_server()
