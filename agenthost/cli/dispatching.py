@@ -27,7 +27,7 @@ class Answer(Enum):
 
     JOINED = "joined"
     NOBODY = (
-        "nobody took the job: no host has registered this agent name, or all rejected the offer "
+        "nobody took the job: no host has registered this agent name, all are full, or all rejected the offer "
         "(their logs say `offer rejected` and why)"
     )
     DECLINED = "a host ended the job for good without running it (a rule or handler said `terminate`)"
@@ -75,17 +75,36 @@ async def dispatch(connection: Connection, wanted: Wanted, timeout: float) -> Di
 async def _dispatch(client: api.LiveKitAPI, wanted: Wanted, timeout: float) -> Dispatched:
     before = await _agents(client, wanted)
     began = time.monotonic()
-    request = api.CreateAgentDispatchRequest(agent_name=wanted.agent, room=wanted.room, metadata=wanted.metadata)
-    created = await client.agent_dispatch.create_dispatch(request)
-    answer, identity = await _Watch(client, wanted, created.id, before).wait(began, timeout)
+    dispatch_id = await _create(client, wanted)
+    answer, identity = await _Watch(client, wanted, dispatch_id, before).wait(began, timeout)
     return Dispatched(
-        dispatch_id=created.id,
+        dispatch_id=dispatch_id,
         agent=wanted.agent,
         room=wanted.room,
         answer=answer,
         identity=identity,
         seconds=time.monotonic() - began,
     )
+
+
+async def _create(client: api.LiveKitAPI, wanted: Wanted) -> str:
+    """Create the dispatch and return its id.
+
+    A new room is dispatched to the agents without a name by itself: another dispatch beside that one would bring two
+    jobs, or one without the metadata. So the room is made with the dispatch in it.
+    """
+    if not wanted.agent and not await _exists(client, wanted.room):
+        nameless = api.RoomAgentDispatch(metadata=wanted.metadata)
+        await client.room.create_room(api.CreateRoomRequest(name=wanted.room, agents=[nameless]))
+        for dispatch in await client.agent_dispatch.list_dispatch(wanted.room):
+            if not dispatch.agent_name:
+                return dispatch.id
+    request = api.CreateAgentDispatchRequest(agent_name=wanted.agent, room=wanted.room, metadata=wanted.metadata)
+    return (await client.agent_dispatch.create_dispatch(request)).id
+
+
+async def _exists(client: api.LiveKitAPI, room: str) -> bool:
+    return bool((await client.room.list_rooms(api.ListRoomsRequest(names=[room]))).rooms)
 
 
 class _Watch:

@@ -8,6 +8,7 @@ import argparse
 import difflib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
@@ -61,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     if sys.platform == "win32":
         raise EnvironmentRefused("agenthost does not run on Windows; use it inside WSL")
+    # PyJWT's, for each token: `livekit-server --dev` has the secret `secret`, and nobody can change that here.
+    warnings.filterwarnings("ignore", message="The HMAC key is")
     parser = command_line()
     if not argv:
         output.note(parser.format_help().rstrip("\n"))

@@ -18,6 +18,13 @@ JOINS = """
 async def entrypoint(ctx):
     await ctx.connect()
 """
+TELLS_METADATA = """
+import logging
+
+async def entrypoint(ctx):
+    logging.getLogger("told").info(f"metadata {ctx.job.metadata}")
+    await ctx.connect()
+"""
 STAYS_OUTSIDE = """
 import asyncio
 
@@ -81,6 +88,30 @@ async def test_second_dispatch_waits_for_its_own_agent(
         assert code == ExitCode.OK, command.output()
         identities.append(_json(command)["identity"])
     assert len(set(identities)) == 2
+
+
+async def test_new_room_is_dispatched_once_to_agents_without_a_name(
+    run_host: RunHost, livekit_binary: Path, tmp_path: Path
+) -> None:
+    """A new room calls them by itself: that one call has the metadata, and there is no second one to reject."""
+    env = {"XDG_RUNTIME_DIR": str(tmp_path / "run"), "AGENTHOST_LIVEKIT_SERVER": str(livekit_binary)}
+    (tmp_path / "run").mkdir(mode=0o700)
+    text = FILE.format(name='""', otherwise="accept") + "log_format: json\n"
+    file = write_agent(tmp_path, TELLS_METADATA, text)
+    host = await run_host(file, command="dev", env=env)
+    await host.wait_event("registered")
+    for room in ("one", "two", "three", "four"):
+        code, command = await _dispatch(run_host, "", str(file), "--room", room, "--metadata", "gold", env=env)
+        assert code == ExitCode.OK, command.output()
+    assert len(host.events("metadata gold")) == 4
+    assert host.events("offer rejected") == []
+
+
+async def test_short_secret_is_nothing_to_warn_about(run_host: RunHost) -> None:
+    """`livekit-server --dev` has the secret `secret`: one line says what is wrong, and no library speaks."""
+    env = {"LIVEKIT_URL": f"ws://127.0.0.1:{free_port()}", "LIVEKIT_API_KEY": "devkey", "LIVEKIT_API_SECRET": "secret"}
+    _, command = await _dispatch(run_host, "anyone", "--room", "room", env=env)
+    assert len(command.stderr.splitlines()) == 1
 
 
 async def test_name_that_nobody_registered_is_said(
