@@ -1,0 +1,185 @@
+"""Restart and recovery on the real server: what is lost there comes back, once.
+
+Slow by nature: a dead agent's participant stays 20 seconds, and two looks are 25 seconds apart.
+"""
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from livekit import api
+from livekit.protocol import models
+from livekit.protocol.agent_dispatch import AgentDispatch
+
+from tests.support.host import HostProcess, write_agent
+from tests.support.polling import poll
+from tests.support.protocols import Join, RunHost
+from tests.support.real_server import RealLiveKitServer
+
+pytestmark = pytest.mark.e2e
+
+CODE = """
+import asyncio, os, signal
+from agenthost import JobContext
+
+async def entrypoint(ctx: JobContext) -> None:
+    await ctx.connect()
+    match (ctx.job.metadata, ctx.attempt):
+        case ("die", 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ("leave", _):
+            ctx.shutdown("done")
+"""
+FILE = """
+version: 1
+agent_name: {name}
+entrypoint: my_agent:entrypoint
+http: {{ listen: none }}
+control: {{ socket: none }}
+drain_timeout: 100ms
+{keys}
+"""
+RESTART = "restart: { policy: on-failure, attempts: 2, backoff: 100ms }"
+RECOVERY = "recovery: true\nload: { max_jobs: 5 }"
+
+
+@pytest.fixture
+def name() -> str:
+    """An agent name, and part of the rooms' names, that no other test has used on this server."""
+    return f"agent-{uuid.uuid4().hex[:8]}"
+
+
+async def start(run_host: RunHost, server: RealLiveKitServer, folder: Path, name: str, keys: str) -> HostProcess:
+    folder.mkdir(exist_ok=True)
+    host = await run_host(write_agent(folder, CODE, FILE.format(name=name, keys=keys)), server=server, cwd=folder)
+    await host.wait_event("registered", agent=name)
+    return host
+
+
+async def agents_in(lk: api.LiveKitAPI, room: str, name: str) -> list[str]:
+    """The identities of the agents of this name."""
+    answer = await lk.room.list_participants(api.ListParticipantsRequest(room=room))
+    kind = models.ParticipantInfo.Kind.AGENT
+    return [p.identity for p in answer.participants if p.kind == kind and p.attributes.get("lk.agent_name") == name]
+
+
+async def dispatches_of(lk: api.LiveKitAPI, room: str, name: str) -> list[AgentDispatch]:
+    return [one for one in await lk.agent_dispatch.list_dispatch(room) if one.agent_name == name]
+
+
+async def watch(
+    lk: api.LiveKitAPI, rooms: Sequence[str], name: str, *, other_than: Sequence[str], timeout: float
+) -> None:
+    """Until each room has one new agent; two new ones in one room fail at any moment."""
+    async with asyncio.timeout(timeout):
+        while True:
+            counts = []
+            for room in rooms:
+                new = [one for one in await agents_in(lk, room, name) if one not in other_than]
+                assert len(new) <= 1, f"two agents in {room}: {new}"
+                counts.append(len(new))
+            if all(counts):
+                return
+            await asyncio.sleep(0.5)
+
+
+async def test_crashed_job_is_back_in_its_room_without_its_ghost(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """The person hears the new agent within seconds, and only that one."""
+    room = f"room-{name}"
+    host = await start(run_host, livekit_server, tmp_path, name, RESTART)
+    await participant(room)
+    await livekit_api.agent_dispatch.create_dispatch(
+        api.CreateAgentDispatchRequest(agent_name=name, room=room, metadata="die", attributes={"mine": "kept"})
+    )
+    second = (await host.wait_event("job started", timeout=30, count=2)).fields["job_id"]
+    await host.wait_event("job connected", timeout=30, job_id=second)
+    assert await agents_in(livekit_api, room, name) == [f"agent-{second}"]
+    (dispatch,) = await dispatches_of(livekit_api, room, name)
+    assert (dispatch.metadata, dispatch.attributes) == ("die", {"mine": "kept", "agenthost.attempt": "1"})
+
+
+async def test_job_that_left_on_purpose_takes_its_dispatch_along(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """So that no host with recovery takes it for lost, while the person is still in the room."""
+    room = f"room-{name}"
+    host = await start(run_host, livekit_server, tmp_path, name, RECOVERY)
+    await participant(room)
+    await livekit_api.agent_dispatch.create_dispatch(
+        api.CreateAgentDispatchRequest(agent_name=name, room=room, metadata="leave")
+    )
+    await host.wait_event("job ended", room=room, reason="done", timeout=30)
+    async with asyncio.timeout(10):
+        while True:
+            if not await dispatches_of(livekit_api, room, name):
+                return
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_calls_of_a_killed_host_are_taken_over_once(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """Host A dies with two calls, B and C look for them at once: one new agent in each room, each dispatch made
+    anew once, the dead one deleted."""
+    rooms = [f"room-{name}-{number}" for number in range(2)]
+    first = await start(run_host, livekit_server, tmp_path / "a", name, RECOVERY)
+    for number, room in enumerate(rooms, start=1):
+        await participant(room)
+        await livekit_api.agent_dispatch.create_dispatch(api.CreateAgentDispatchRequest(agent_name=name, room=room))
+        await first.wait_event("job connected", count=number, timeout=30)
+    before = [identity for room in rooms for identity in await agents_in(livekit_api, room, name)]
+    others = [await start(run_host, livekit_server, tmp_path / folder, name, RECOVERY) for folder in "bc"]
+    os.kill(first.pid, signal.SIGKILL)
+    await watch(livekit_api, rooms, name, other_than=before, timeout=180)
+    again = [line for host in others for line in host.events("dispatched again")]
+    assert sorted(line.fields["room"] for line in again) == rooms
+    for room in rooms:
+        (dispatch,) = await dispatches_of(livekit_api, room, name)
+        assert dispatch.attributes == {"agenthost.attempt": "1"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_call_that_a_full_host_rejected_is_served_when_a_slot_is_free(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """The server told nobody; the host remembers whom it turned away."""
+    rooms = [f"room-{name}-{number}" for number in range(2)]
+    host = await start(run_host, livekit_server, tmp_path, name, "recovery: true\nload: { max_jobs: 1 }")
+    for room in rooms:
+        await participant(room)
+    # at once, so that the second is offered before the server hears that the host is full
+    dispatches = [api.CreateAgentDispatchRequest(agent_name=name, room=room) for room in rooms]
+    await asyncio.gather(*map(livekit_api.agent_dispatch.create_dispatch, dispatches))
+    served = await host.wait_event("job connected", timeout=30)
+    await livekit_api.room.delete_room(api.DeleteRoomRequest(room=served.fields["room"]))
+    await poll(lambda: len(host.events("job connected")) == 2, timeout=180, what="the other call has no agent")
+    assert host.events("job connected")[1].fields["room"] != served.fields["room"]
