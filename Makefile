@@ -16,6 +16,7 @@ help:
 	@echo 'make check  run the checks and the fast tests'
 	@echo 'make bench  measure, and write docs/bench.md'
 	@echo 'make versions  run the voice tests on the oldest and newest livekit-agents'
+	@echo 'make chaos  harm a host at random for five minutes, and check that nothing is lost'
 	@echo 'make clean  remove what these commands made'
 
 run: $(READY)
@@ -23,7 +24,7 @@ run: $(READY)
 
 test: lint fast
 	$(BIN)/agenthost server install
-	$(BIN)/pytest -q tests/integration
+	$(BIN)/pytest -q tests/integration tests/chaos
 	$(BIN)/pytest -q -n 2 tests/e2e
 
 check: lint fast
@@ -44,6 +45,9 @@ bench: $(READY)
 versions: $(READY)
 	$(BIN)/agenthost server install
 	$(BIN)/python tests/voice_versions.py
+
+chaos: $(READY)
+	$(BIN)/python -m tests.chaos.run
 
 clean:
 	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
