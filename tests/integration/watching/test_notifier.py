@@ -35,6 +35,12 @@ def heard(tmp_path: Path) -> Iterator[Heard]:
     heard.notifier.stop()
 
 
+class ClosedUnwritten(events.FileSystemEvent):
+    """FileClosedNoWriteEvent, which watchdog 4 does not have."""
+
+    event_type = "closed_no_write"
+
+
 Event = Callable[[str], events.FileSystemEvent]
 
 
@@ -48,7 +54,7 @@ Event = Callable[[str], events.FileSystemEvent]
         (events.DirCreatedEvent, "pkg", True),
         (events.DirDeletedEvent, "pkg", True),
         (events.FileOpenedEvent, "a.py", False),
-        (events.FileClosedNoWriteEvent, "a.py", False),
+        (ClosedUnwritten, "a.py", False),
         (events.DirModifiedEvent, "pkg", False),
         (events.FileModifiedEvent, "agent.log", False),
         (events.DirCreatedEvent, ".git", False),
