@@ -67,7 +67,8 @@ class ConfigError(AgentHostError):
         self.file = file
         self.watched_files = watched_files
         first = next((finding for finding in self.findings if finding.severity is Severity.ERROR), self.findings[0])
-        super().__init__(f"{first.file}:{first.line}:{first.column} {first.code} {first.message}")
+        place = f"{first.file}:{first.line}:{first.column}" if first.line else first.file
+        super().__init__(f"{place} {first.code} {first.message}")
 
     def __reduce__(self) -> tuple[type["ConfigError"], tuple[object, ...]]:
         """Pickled when the file is read in a process of its own."""

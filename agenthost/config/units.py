@@ -89,7 +89,8 @@ def suggest_duration(value: object) -> tuple[str, ...]:
     words = {"ms": "ms", "s": "s", "": "s", "m": "m", "h": "h", "d": "d"}
     word = match[2].lower()
     unit = words.get(word) or next((u for name, u in _LONG_UNITS.items() if word.startswith(name)), "")
-    return (f"{match[1]}{unit}",) if unit else ()
+    meant = f"{match[1]}{unit}"
+    return (meant,) if unit and _DURATION.fullmatch(meant) else ()
 
 
 _LONG_UNITS = {"milli": "ms", "msec": "ms", "sec": "s", "min": "m", "hour": "h", "hr": "h", "day": "d"}
@@ -104,9 +105,8 @@ def suggest_size(value: object) -> tuple[str, ...]:
     if not isinstance(value, str) or match is None:
         return ()
     number, unit, binary = match[1], match[2].upper(), match[3]
-    if not unit:
-        return (f"{number}B",)
-    return (f"{number}{unit}iB",) if binary else (f"{number}{unit}B", f"{number}{unit}iB")
+    units = ("B",) if not unit else (f"{unit}iB",) if binary else (f"{unit}B", f"{unit}iB")
+    return tuple(meant for name in units if _SIZE.fullmatch(meant := f"{number}{name}"))
 
 
 def suggest_ratio(value: object) -> tuple[str, ...]:

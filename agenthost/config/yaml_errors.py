@@ -62,6 +62,8 @@ def _find_trap(error: yaml.MarkedYAMLError, number: int, column: int, line: str,
             hint="remove this `---` and what follows",
             span=_span(number, column, column + 3),
         )
+    if "tab character" in problem:
+        return _tab(number, column, line)
     if "cannot start any token" in problem:
         return _tab(number, column, line) or _reserved(number, column, line)
     if "alias" in (error.context or "") or "undefined alias" in problem:

@@ -52,7 +52,7 @@ def test_a_file_that_cannot_be_read_is_a_finding(folder: Path, kind: str) -> Non
 def test_the_file_is_named_or_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Argument, AGENTHOST_CONFIG, agenthost.yaml, agenthost.yml: in this order."""
     monkeypatch.chdir(folder)
-    with pytest.raises(ConfigError, match="AH001"):
+    with pytest.raises(ConfigError, match=r"^agenthost.yaml AH001 "):
         find_file(None, {})
     (folder / "agenthost.yml").touch()
     assert find_file(None, {}) == Path("agenthost.yml")

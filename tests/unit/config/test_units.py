@@ -101,6 +101,12 @@ def test_a_wrong_duration_gets_the_right_spelling(value: object, first: str) -> 
     assert (suggest_duration(value) or ("",))[0] == first
 
 
+def test_what_has_too_many_digits_is_not_suggested_again() -> None:
+    """A hint to write what was just refused would be taken for a mistake of ours."""
+    assert suggest_duration("99999999999h") == ()
+    assert suggest_size("99999999999GB") == ()
+
+
 def test_suggestions_for_sizes_and_ratios() -> None:
     """Numbers get a unit, slips of the pen the right letters; what cannot be guessed gets nothing."""
     assert suggest_size(2**30) == ("1GiB", "1073741824B")
