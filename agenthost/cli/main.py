@@ -70,9 +70,13 @@ def _run(argv: Sequence[str]) -> int:
         return ExitCode.USAGE
     _check_command(argv[0], parser.commands)
     try:
-        args = parser.parse_args(argv)
+        args, unknown = parser.parse_known_args(argv)
     except SystemExit as stop:  # argparse ends this way after --help and after a usage error
         return int(stop.code or 0)
+    if unknown:
+        raise UsageError(
+            f"unrecognized arguments: {' '.join(unknown)}; `agenthost {argv[0]} --help` says what there is"
+        )
     code = int(args.func(args))
     sys.stdout.flush()  # here, where a closed pipe can still be answered quietly
     return code

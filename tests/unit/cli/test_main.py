@@ -77,6 +77,17 @@ def test_unknown_option_is_a_usage_error_of_the_command(capsys: pytest.CaptureFi
     assert "Try `agenthost version --help`." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("more", "unknown"), [(["--prot"], "--prot"), (["a", "b"], "b")])
+def test_what_a_command_does_not_know_points_to_its_help(
+    more: list[str], unknown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The overview of all commands would not say which options this one has."""
+    assert main(["validate", *more]) == ExitCode.USAGE
+    written = capsys.readouterr().err
+    assert f"unrecognized arguments: {unknown};" in written
+    assert "`agenthost validate --help`" in written
+
+
 def test_version_option_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` is for scripts, `version` for bug reports."""
     assert main(["--version"]) == ExitCode.OK
