@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 _REFERENCE = re.compile(
@@ -132,12 +132,13 @@ def _modules_in(folder: Path) -> list[str]:
     return [entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or (entry / "__init__.py").is_file()]
 
 
-@cache
+@lru_cache(maxsize=4)  # one file is asked for several names in a row; a host that reloads for weeks must not keep all
 def _parse(file: Path, stamp: tuple[int, int]) -> ast.Module | SyntaxError:
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return error if isinstance(error, SyntaxError) else SyntaxError(str(error))
+        # Its traceback would keep everything alive that this reading of the configuration made.
+        return error.with_traceback(None) if isinstance(error, SyntaxError) else SyntaxError(str(error))
 
 
 def _tree(file: Path) -> ast.Module | SyntaxError:

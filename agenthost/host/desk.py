@@ -223,6 +223,8 @@ class OfferDesk:
         try:
             process = await generation.reserve()
         except ProcessFailed as error:
+            if target.generation is not generation:  # a reload replaced it meanwhile: the new one has processes
+                return await self._reserve(offer, decision, target, accept)
             return Reject(reason="no process", detail=str(error))
         self._reserved[offer.job_id] = Reservation(
             offer=offer, decision=decision, target=target, generation=generation, process=process

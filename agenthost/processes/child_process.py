@@ -98,10 +98,12 @@ class ChildProcess:
 
     def discard(self) -> None:
         """There is no use for it: it is told by its closed channel, or was never asked for and never will be."""
+        unwanted = ProcessFailed("it was not needed any more")
         if self._channel is not None:
+            _reject(self.started, unwanted)  # else its closed channel would look like a dead template, and be retried
             self._channel.close()
         else:
-            self.refuse(ProcessFailed("it was not needed any more"))
+            self.refuse(unwanted)
 
     def close_channel(self) -> None:
         """Tell it that there is nothing left to do: a process leaves when its channel is closed."""

@@ -78,8 +78,9 @@ class Pool:
         return await self._start(reserve=True)
 
     def give_back(self, process: JobProcess) -> None:
-        """The reservation was not used. A ready process becomes idle again; one that is not is ended."""
-        if process.state is JobProcessState.RESERVED and process.is_ready and len(self._spare()) < self.num_idle:
+        """The reservation was not used. A ready process becomes idle again; one that is not, or too many, is ended."""
+        wanted = not self._closed and len(self._spare()) < self.num_idle
+        if process.state is JobProcessState.RESERVED and process.is_ready and wanted:
             process.move(JobProcessState.IDLE)
         elif process.state is JobProcessState.RESERVED:
             process.discard()
@@ -129,6 +130,8 @@ class Pool:
         try:
             await self._wait_ready(await self._start())
         except ProcessFailed as error:
+            if self._closed:
+                return  # it was ended because it was not needed any more
             self.failures += 1
             self.last_failure = str(error)
             self._log_failure(error)
@@ -142,6 +145,8 @@ class Pool:
         return await start_process(self._starter, "job", lambda: self._new_process(reserve=reserve))
 
     def _new_process(self, *, reserve: bool) -> JobProcess:
+        if self._closed and not reserve:
+            raise ProcessFailed("the pool is closed")
         process = JobProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
         if reserve:
             process.reserve()

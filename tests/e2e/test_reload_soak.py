@@ -206,5 +206,5 @@ async def _settled(host: HostProcess, *, processes: int | None = None) -> Footpr
         what="replaced registrations stay open",
     )
     if processes is not None:
-        await poll(lambda: len(host.survivors()) <= processes, timeout=10, what="processes stay")
+        await poll(lambda: len(host.survivors()) <= processes, timeout=10, what="idle processes or templates stay")
     return footprint(host)

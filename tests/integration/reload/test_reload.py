@@ -105,6 +105,19 @@ async def test_new_code_serves_new_jobs_and_old_jobs_keep_theirs(edited: Edited)
     assert len(edited.host.events("registered")) == 1
 
 
+async def test_no_process_of_replaced_code_stays(edited: Edited) -> None:
+    """Not even one whose start was asked for in the moment in which its generation was retired."""
+    expected = len(["host", "base", "template", "first job", "idle process"])
+    for version in range(2, 10):
+        await edited.job(f"room-{version}")  # takes the idle process, so that another is started
+        await edited.change(code=CODE.replace("VERSION = 1", f"VERSION = {version}"))
+    for version in range(2, 10):
+        (edited.folder / f"leave-room-{version}").touch()
+    await edited.wait_running(1)
+    await poll(lambda: len(edited.host.survivors()) == expected, timeout=10, what="processes stay")
+    assert not edited.host.events("process failed")
+
+
 async def test_same_second_edit_of_equal_size_is_seen(edited: Edited) -> None:
     """The bytecode trap: Python's cache compares seconds and sizes."""
     for version in range(2, 6):
@@ -163,6 +176,33 @@ async def test_renamed_agent_registers_anew_before_the_old_name_leaves(edited: E
     await edited.server.wait_gone(old)
     await edited.host.wait_event("registration closed", agent_name="a")
     await edited.wait_running(1)
+
+
+async def test_refused_credentials_change_nothing(edited: Edited, fake_server: FakeLiveKitServer) -> None:
+    """At the first start they end the host; in a reload they are a broken edit like any other."""
+    wrong = f'livekit: {{ url: "{fake_server.url}", api_key: "${{WRONG:-nobody}}" }}\n'
+    failed = await edited.change(yaml=YAML + wrong, ok=False)
+    assert "refused" in str(failed["error"])
+    assert await edited.job("second") == "1"
+    await edited.change(yaml=YAML)
+    assert await edited.job("third") == "1"
+
+
+async def test_module_that_was_missing_mends_the_reload_when_it_comes(edited: Edited) -> None:
+    """Nobody imported it so far, so nobody watched it; the same goes for a file that the YAML names."""
+    watching = YAML + "reload: { watch: [config, code] }\n"
+    await edited.change(yaml=watching)
+    failures = len(edited.host.events("reload failed"))
+    (edited.folder / "my_agent.py").write_text("import late\n" + CODE.replace("VERSION = 1", "VERSION = late.NUMBER"))
+    await edited.host.wait_event("reload failed", count=failures + 1)
+    reloads = len(edited.host.events("reloaded"))
+    (edited.folder / "late.py").write_text("NUMBER = 7\n")
+    await edited.host.wait_event("reloaded", count=reloads + 1)
+    assert await edited.job("second") == "7"
+    (edited.folder / "agenthost.yaml").write_text(watching + 'settings: { text: "${file:late.txt}" }\n')
+    await edited.host.wait_event("reload failed", count=failures + 2)
+    (edited.folder / "late.txt").write_text("here\n")
+    await edited.host.wait_event("reloaded", count=reloads + 2)
 
 
 async def test_agents_come_and_go(edited: Edited) -> None:
