@@ -1,17 +1,20 @@
 """What an import that failed says about the user's environment: which package to install. Pure; runs in templates."""
 
+import re
+from traceback import extract_tb
 from types import TracebackType
 
 VOICE = "pip install 'agenthost[voice]'"
 """Brings livekit-agents in a version that agenthost is tried with."""
 
 _PLUGINS = "livekit.plugins"
+_IMPORT_OF_PLUGIN = re.compile(r"livekit\.plugins(?:\.(?P<module>\w+)| import (?P<name>\w+))")
 
 
 def hint(error: BaseException) -> str:
     """A sentence for whoever reads that an import failed; "" where there is nothing to add."""
     if isinstance(error, ModuleNotFoundError):
-        return _for_missing(error.name or "")
+        return _for_missing(error.name or "", error.__traceback__)
     if isinstance(error, ImportError):
         return _for_import(error.name or "", str(error))
     if isinstance(error, SystemExit) and _called_run_app(error.__traceback__):
@@ -24,11 +27,11 @@ def hint(error: BaseException) -> str:
     return ""
 
 
-def _for_missing(name: str) -> str:
+def _for_missing(name: str, traceback: TracebackType | None) -> str:
     if name == "livekit.agents" or name.startswith("livekit.agents."):
         return f"livekit-agents is not installed: `{VOICE}`"
     if name == _PLUGINS:
-        return f"no plugin of livekit-agents is installed: `{VOICE} livekit-plugins-…`"
+        return _install_plugin(_written_plugin(traceback))
     if name.startswith(f"{_PLUGINS}."):
         return _install_plugin(name.removeprefix(f"{_PLUGINS}.").partition(".")[0])
     return ""
@@ -42,7 +45,16 @@ def _for_import(name: str, text: str) -> str:
     return _install_plugin(wanted) if name == _PLUGINS and wanted else ""
 
 
+def _written_plugin(traceback: TracebackType | None) -> str:
+    """While no plugin at all is installed Python's error names none: it stands in the line that imports it."""
+    lines = [frame.line or "" for frame in extract_tb(traceback)]
+    found = [match for line in lines if (match := _IMPORT_OF_PLUGIN.search(line))]
+    return (found[-1]["module"] or found[-1]["name"]) if found else ""
+
+
 def _install_plugin(plugin: str) -> str:
+    if not plugin:
+        return f"no plugin of livekit-agents is installed: `{VOICE} livekit-plugins-…`"
     return f"the plugin `{plugin}` is not installed: `pip install livekit-plugins-{plugin.replace('_', '-')}`"
 
 

@@ -177,9 +177,10 @@ def _banner(host: "Host", command: str, *, local_server: bool) -> "Banner":
     from agenthost.version import __version__
 
     config = host.fleet.plan.config
+    planned = [agent.config for agent in host.fleet.plan.agents.values()]
     agents = tuple(
         BannerAgent(id=agent.id, agent_name=agent.agent_name, type=agent.type, registers=agent.register)
-        for agent in config.agents
+        for agent in planned
     )
     return Banner(
         version=__version__,
@@ -189,7 +190,7 @@ def _banner(host: "Host", command: str, *, local_server: bool) -> "Banner":
         livekit_url=config.livekit.url,
         local_server=local_server,
         http=":".join(map(str, host.surfaces.http)) if host.surfaces.http else None,
-        idle_processes=sum(agent.num_idle_processes for agent in config.agents),
+        idle_processes=sum(agent.num_idle_processes for agent in planned),
     )
 
 

@@ -149,7 +149,7 @@ async def entrypoint(ctx: JobContext) -> None:
 
 
 def test_a_callback_that_fails_holds_up_no_other(fork: Fork) -> None:
-    """It is logged with its name."""
+    """It is logged."""
     process = fork(
         """
 async def broken() -> None:
@@ -169,7 +169,7 @@ async def entrypoint(ctx: JobContext) -> None:
     process.start()
     assert process.end().kind == "succeeded"
     assert "fine" in process.output
-    assert process.line("shutdown callback failed").fields["function"].endswith("broken")
+    assert "in a callback" in process.line("shutdown callback failed").traceback
 
 
 def test_prewarm_and_context_are_theirs(fork: Fork) -> None:

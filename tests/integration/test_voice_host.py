@@ -1,0 +1,126 @@
+"""A host of livekit-agents code in front of a fake server: what it learns from the code, and when."""
+
+import signal
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from agenthost.errors import ExitCode
+from agenthost.jobs import JobStatus
+from agenthost.testing.livekit_server import FakeLiveKitServer
+from agenthost.testing.values import OfferOutcome
+from tests.support.host import HostProcess
+from tests.support.protocols import RunHost
+
+pytest.importorskip("livekit.agents")
+pytestmark = pytest.mark.timeout(120)  # each host imports livekit-agents, which takes seconds on a busy machine
+
+CODE = """
+from livekit.agents import AgentServer, JobContext, WorkerOptions, cli
+
+async def entrypoint(ctx: JobContext) -> None:
+    ctx.shutdown("done by {name}")
+"""
+
+SERVER = "\nserver = AgentServer({options})\nserver.rtc_session(entrypoint, agent_name={name!r})\n"
+
+
+def write(folder: Path, name: str, *, options: str = "", more: str = "") -> None:
+    """`my_agent.py`, whose server is registered as `name`."""
+    code = CODE.format(name=name) + textwrap.dedent(more) + SERVER.format(name=name, options=options)
+    (folder / "my_agent.py").write_text(code)
+
+
+def write_file(folder: Path, yaml: str = "entrypoint: my_agent:server") -> Path:
+    keys = "http: { listen: none }\nload: { max_jobs: 9 }\nnum_idle_processes: 0\n"
+    keys += "limits: { init: 60s }\nlog_level: DEBUG\n"
+    file = folder / "agenthost.yaml"
+    file.write_text(keys + textwrap.dedent(yaml))
+    return file
+
+
+async def run(
+    run_host: RunHost, server: FakeLiveKitServer, *arguments: str | Path, command: str = "start"
+) -> HostProcess:
+    env = {"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"}
+    host = await run_host(*arguments, command=command, server=server, env=env)
+    await host.wait_event("host started", timeout=60)
+    return host
+
+
+async def test_a_reload_takes_over_what_the_code_says_now(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """Another name in the code is another registration; a reload without an edit leaves all as it is."""
+    write(tmp_path, "before")
+    host = await run(run_host, fake_server, write_file(tmp_path))
+    assert [line.fields["agent_name"] for line in host.events("registered")] == ["before"]
+    assert [line.fields["agent_name"] for line in host.events("agent configured")] == ["before"]
+    host.signal(signal.SIGHUP)
+    unchanged = await host.wait_event("reloaded")
+    assert unchanged.fields["changes"] == 0
+    write(tmp_path, "afterwards")
+    host.signal(signal.SIGHUP)
+    await host.wait_event("registered", agent_name="afterwards", timeout=60)
+    offered = await fake_server.offer("room", agent_name="afterwards")
+    assert offered.outcome is OfferOutcome.ASSIGNED
+    await fake_server.wait_status(offered.job_id, JobStatus.SUCCESS)
+    ended = await host.wait_event("job ended")
+    assert ended.fields["reason"] == "done by afterwards"
+
+
+async def test_dev_runs_a_script_without_any_file(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """`agenthost dev my_agent.py`, where people type `python my_agent.py dev`."""
+    script = CODE.format(name="script") + 'if __name__ == "__main__":\n    cli.run_app(WorkerOptions(entrypoint))\n'
+    (tmp_path / "my_agent.py").write_text(script)
+    changes = ["--set", "http.listen=none", "--set", "limits.init=60s", "--set", "log_format=json"]
+    host = await run(run_host, fake_server, "my_agent.py", *changes, command="dev")
+    offered = await fake_server.offer("room")
+    assert offered.outcome is OfferOutcome.ASSIGNED
+    assert (await host.wait_event("job ended")).fields["reason"] == "done by script"
+
+
+async def test_spawned_processes_report_what_the_code_says(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """Also code that starts a thread when it is imported is registered under its own name."""
+    more = """
+    import threading
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    """
+    write(tmp_path, "threaded", more=more)
+    host = await run(run_host, fake_server, write_file(tmp_path))
+    assert host.events("forking is not safe")
+    offered = await fake_server.offer("room", agent_name="threaded")
+    assert offered.outcome is OfferOutcome.ASSIGNED
+    await fake_server.wait_status(offered.job_id, JobStatus.SUCCESS, timeout=40)
+
+
+async def test_a_load_function_of_the_code_fills_the_host(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """It is asked in the hook process, and its threshold is the code's."""
+    write(tmp_path, "busy", options="load_fnc=lambda server: 0.6, load_threshold=0.5")
+    file = write_file(tmp_path)
+    file.write_text(file.read_text().replace("load: { max_jobs: 9 }\n", ""))
+    host = await run(run_host, fake_server, file)
+    full = await host.wait_event("load limit reached", agent="agent", timeout=30)
+    assert full.fields["custom"] == 0.6
+
+
+async def test_two_agents_of_one_name_are_refused(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """The file's own check cannot know: the names stand in the code."""
+    write(tmp_path, "twin")
+    yaml = """
+    agents:
+      first: my_agent:server
+      second: my_agent:server
+    """
+    host = await run_host(write_file(tmp_path, yaml), server=fake_server)
+    assert await host.exit_code(timeout=60) == ExitCode.CONFIG
+    assert "the agents `first` and `second` register alike (agent_name 'twin'" in host.stderr
