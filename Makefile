@@ -8,7 +8,7 @@ READY := .venv/.ready
 FAST := tests/unit tests/golden tests/architecture tests/docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint fast bench versions clean
+.PHONY: help run test check lint fast bench versions chaos clean
 
 help:
 	@echo 'make run    run agenthost.yaml against a LiveKit server on this machine'

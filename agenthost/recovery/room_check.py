@@ -71,6 +71,7 @@ class RoomCheck:
             except AgentHostError as error:
                 self._log.debug("rooms not checked", error=str(error))
                 continue
+            self._log.debug("rooms checked", jobs=len(theirs), rooms=len(rooms))
             for job in theirs:
                 self._judge(job, rooms)
 
