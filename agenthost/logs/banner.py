@@ -36,8 +36,8 @@ class BannerAgent:
 
     @property
     def dispatch_command(self) -> str:
-        """The command that calls a named agent into a room, ready to paste; "" where none is needed."""
-        if not self.registers or not self.agent_name:
+        """The command that calls the agent into a room, ready to paste; "" where a person has to do something there."""
+        if not self.registers or (not self.agent_name and self.type is not JobType.ROOM):
             return ""
         return f"agenthost dispatch {shlex.quote(self.agent_name)} --room my-room"
 

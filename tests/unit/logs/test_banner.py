@@ -33,8 +33,13 @@ def test_named_agent_has_a_command_that_can_be_pasted() -> None:
     assert shlex.split(command) == ["agenthost", "dispatch", "it's $HOME", "--room", "my-room"]
 
 
-@pytest.mark.parametrize("shown", [agent(), agent("support", registers=False)])
-def test_agent_that_needs_no_dispatch_has_no_command(shown: BannerAgent) -> None:
+def test_agent_of_every_room_has_a_command_for_the_first_one() -> None:
+    """Whoever has just started a host has no room yet."""
+    assert shlex.split(agent().dispatch_command) == ["agenthost", "dispatch", "", "--room", "my-room"]
+
+
+@pytest.mark.parametrize("shown", [agent(type_=JobType.PUBLISHER), agent("support", registers=False)])
+def test_agent_that_no_dispatch_can_reach_has_no_command(shown: BannerAgent) -> None:
     """A command that cannot work is not offered."""
     assert shown.dispatch_command == ""
 

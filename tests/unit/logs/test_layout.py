@@ -114,6 +114,7 @@ def test_banner_has_agents_addresses_and_the_command() -> None:
         "agenthost 1.2.3 · dev · agenthost.yaml\n"
         "\n"
         "  front-door  room       every room (automatic dispatch)\n"
+        "                         agenthost dispatch '' --room my-room\n"
         "  watch       publisher  explicit dispatch only (agent_name: watcher)\n"
         "                         agenthost dispatch watcher --room my-room\n"
         "\n"
