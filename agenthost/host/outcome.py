@@ -15,7 +15,7 @@ class StopIntent:
 
 
 def outcome_of(*, last_words: Ended | None, intent: StopIntent | None, killed_because: str, death: str) -> JobOutcome:
-    """`death` is how the process itself ended (`exit code 3`, `signal SIGKILL …`)."""
+    """`death` is how the process itself ended (`exit code 3`, `killed by signal SIGKILL …`)."""
     if intent is not None and intent.kind is not OutcomeKind.STOPPED:
         return JobOutcome(kind=intent.kind, reason=intent.reason, error=killed_because or intent.reason)
     if last_words is not None:
@@ -24,7 +24,7 @@ def outcome_of(*, last_words: Ended | None, intent: StopIntent | None, killed_be
         return JobOutcome(kind=OutcomeKind.STOPPED, reason=intent.reason)
     if killed_because:
         return JobOutcome(kind=OutcomeKind.TIMED_OUT, reason="killed", error=killed_because)
-    return JobOutcome(kind=OutcomeKind.CRASHED, reason="crashed", error=f"the job's process ended with {death}")
+    return JobOutcome(kind=OutcomeKind.CRASHED, reason="crashed", error=f"the job's process ended: {death}")
 
 
 def init_outcome(failure: InitFailed) -> JobOutcome:

@@ -74,11 +74,11 @@ async def start_job(server: FakeLiveKitServer, what: str) -> str:
     ("what", "told"),
     [
         ("raise", "ValueError: boom in the entrypoint"),
-        ("_exit", "exit code 3"),
+        ("_exit", "process ended: exit code 3"),
         ("_exit 0", "exit code 0"),
         ("sys.exit", "SystemExit"),
         ("SIGKILL", "SIGKILL"),
-        ("SIGSEGV", "SIGSEGV"),
+        ("SIGSEGV", "process ended: killed by signal SIGSEGV"),
     ],
 )
 async def test_failure_is_reported_with_its_cause_and_no_neighbour_notices(
