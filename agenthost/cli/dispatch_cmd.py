@@ -46,7 +46,8 @@ def _text(dispatched: "Dispatched", *, joined: bool) -> tuple[str, ...]:
     after = f"{dispatched.room} after {dispatched.seconds:.1f} s"
     if joined:
         return (f"{dispatched.identity} joined {after}",)
-    return f"no agent `{dispatched.agent}` in {after}", dispatched.answer.value
+    who = f"agent `{dispatched.agent}`" if dispatched.agent else "agent without a name"
+    return f"no {who} in {after}", dispatched.answer.value
 
 
 def _json(dispatched: "Dispatched") -> tuple[str]:

@@ -124,6 +124,15 @@ async def test_name_that_nobody_registered_is_said(
     assert "no host has registered this agent name" in command.stray[1]
 
 
+async def test_room_that_no_agent_without_a_name_joins_is_said(
+    run_host: RunHost, livekit_server: RealLiveKitServer, name: str
+) -> None:
+    """The answer names what was looked for, also where that has no name."""
+    code, command = await _dispatch(run_host, "", "--room", f"room-{name}", "--timeout", "1", server=livekit_server)
+    assert code == ExitCode.FAILURE
+    assert command.stray[0].startswith(f"no agent without a name in room-{name} after ")
+
+
 async def test_job_that_was_ended_for_good_is_said(
     run_host: RunHost, livekit_server: RealLiveKitServer, tmp_path: Path, name: str
 ) -> None:
