@@ -18,14 +18,18 @@ from agenthost.host.running_jobs import RunningJobs
 from agenthost.host.slots import Slots
 from agenthost.host.tasks import Tasks
 from agenthost.ipc.messages import BaseSpec
-from agenthost.jobs import Offer
+from agenthost.jobs import JobType, Offer
 from agenthost.logs.events import get_logger
 from agenthost.metrics import Metrics
 from agenthost.plan import Plan
 from agenthost.processes.base import Base
 from agenthost.processes.base_exec import BaseProcess, HostIdentity, base_environment, exec_base
 from agenthost.processes.home import ProcessHome
+from agenthost.recovery.policy import REJOIN
 from agenthost.watching.fingerprints import fingerprint
+
+REJOIN_SECONDS = 0.5
+"""What an entrypoint gets to return before its job rejoins: somebody has just saved a file and looks at the screen."""
 
 
 class Fleet:
@@ -104,6 +108,15 @@ class Fleet:
         """Every file of user code that is loaded for new jobs."""
         modules = {module for agent in self.agents.values() for module in agent.generation.modules}
         return frozenset(map(Path, modules | self.around.base.modules))
+
+    def rejoin(self) -> None:
+        """Have the jobs that run on replaced code come back on the new one, where a dispatch is one job."""
+        for job in self.jobs.all():
+            agent = self.agents.get(job.order.agent)
+            if agent is None or agent.config.type is not JobType.ROOM or not job.order.assignment.offer.dispatch_id:
+                continue
+            if job.order.generation != agent.generation.number:
+                job.stop(REJOIN, grace_seconds=REJOIN_SECONDS)
 
     def keep(self, generation: Generation) -> None:
         """Have a generation keep its idle processes."""

@@ -191,6 +191,8 @@ class Host:
         if report.ok:
             config = self.fleet.plan.config
             self._logs.apply(config.log)
+            if config.reload.rejoin:
+                self.fleet.rejoin()
             await self.surfaces.follow(config)
         self._watch()
 

@@ -95,12 +95,14 @@ class RunningJob:
         )
         return outcome
 
-    def stop(self, reason: str, kind: OutcomeKind = OutcomeKind.STOPPED) -> None:
-        """End it politely, with the grace and the budgets of a natural end; the first reason given stays."""
+    def stop(
+        self, reason: str, kind: OutcomeKind = OutcomeKind.STOPPED, *, grace_seconds: float = GRACE_SECONDS
+    ) -> None:
+        """End it politely, with the budgets of a natural end; the first reason given stays."""
         if self._intent is not None:
             return
         self._intent = StopIntent(reason=reason, kind=kind)
-        self._ask_to_stop(GRACE_SECONDS, None, self._natural_end_seconds)
+        self._ask_to_stop(grace_seconds, None, self._natural_end_seconds)
         self._log.info("job stopping", reason=reason)
 
     def stop_within(self, reason: str, seconds: float) -> None:

@@ -14,6 +14,9 @@ from agenthost.recovery.values import DispatchInfo, Member
 from agenthost.restarts import restart_delay
 
 ROOM_LOST = "room lost"
+REJOIN = "its code was replaced"
+"""Why the host stops a job that is to come back at once, as it was, on the code of a reload."""
+
 _DIED = frozenset({"crashed", "killed"})
 _FAILED_BEFORE = frozenset({"", "entrypoint failed", ROOM_LOST, "memory"})
 """What a job that died on its way out was leaving for: after any other reason it had done its work."""
@@ -42,6 +45,8 @@ def restart_of(
 
     `leaving` is why it had begun to end by itself ("": it had not), `attempt` its own number, counted from 0.
     """
+    if outcome.reason == REJOIN:
+        return Again(attempt=attempt, delay=0.0, needs_people=False)
     if not policy.on_failure or not has_failed(outcome, leaving):
         return None
     if attempt >= policy.attempts:

@@ -183,3 +183,27 @@ async def test_jobs_without_a_policy_are_left_alone(
     assert not agent.host.events("restart planned")
     assert dispatch_id in fake_server.rooms.room("room").dispatches
     assert json.loads((tmp_path / f"{offer.job_id}.json").read_text())["attempt"] == 0
+
+
+async def test_job_rejoins_on_new_code_where_the_file_says_so(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """`reload.running_jobs: rejoin`: after a reload the call goes on with the edited code, as the same attempt."""
+    code = """
+    EDITION = 1
+    async def entrypoint(ctx):
+        tell(ctx, edition=EDITION, attempt=ctx.attempt, metadata=ctx.job.metadata)
+        await asyncio.sleep(600)
+    """
+    agent = await start_agent(run_host, fake_server, tmp_path, code, "reload: { running_jobs: rejoin }\n")
+    await dispatch(fake_server, "room", "hello")
+    (first,) = await wait_jobs(agent, "room", 1)
+    await agent.wait_facts(first.job_id)
+    module = tmp_path / "my_agent.py"
+    module.write_text(module.read_text().replace("EDITION = 1", "EDITION = 22"))
+    agent.host.signal(signal.SIGHUP)
+    _, second = await wait_jobs(agent, "room", 2)
+    assert await agent.wait_facts(second.job_id) == {"edition": 22, "attempt": 0, "metadata": "hello"}
+    await agent.host.wait_event("job ended", job_id=first.job_id, outcome="stopped")
+    agent.host.signal(signal.SIGTERM)
+    agent.host.signal(signal.SIGTERM)

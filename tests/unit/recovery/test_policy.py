@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agenthost.config.model import Restart
 from agenthost.jobs import JobOutcome, OutcomeKind
-from agenthost.recovery.policy import Again, GiveUp, Patience, Service, Sightings, restart_of, service
+from agenthost.recovery.policy import REJOIN, Again, GiveUp, Patience, Service, Sightings, restart_of, service
 from agenthost.recovery.values import DispatchInfo, Member
 
 TWICE = Restart(on_failure=True, attempts=2, backoff=1.0)
@@ -53,6 +53,12 @@ def test_lost_room_is_restarted_only_for_somebody() -> None:
 def test_success_is_never_restarted(kind: OutcomeKind) -> None:
     """Whatever the reason says."""
     assert decide(JobOutcome(kind=kind, reason="room lost")) is None
+
+
+def test_job_whose_code_was_replaced_comes_back_at_once_as_it_was() -> None:
+    """Whatever the policy says, and uncounted: nothing had failed."""
+    stopped = JobOutcome(kind=OutcomeKind.STOPPED, reason=REJOIN)
+    assert decide(stopped, attempt=2, policy=NEVER) == Again(attempt=2, delay=0.0, needs_people=False)
 
 
 def test_policy_never_is_obeyed() -> None:
