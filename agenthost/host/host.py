@@ -22,7 +22,7 @@ from agenthost.host.host_status import host_status
 from agenthost.host.household import recovery_of
 from agenthost.host.reconciler import start
 from agenthost.host.registrar import Registrar
-from agenthost.host.reloading import Read, Reloader
+from agenthost.host.reloading import Read, Reloader, reload_paths
 from agenthost.host.surfaces import Surfaces
 from agenthost.host.tasks import Tasks
 from agenthost.logs.events import get_logger
@@ -174,11 +174,12 @@ class Host:
             files |= self.reloader.watched_files
         if "code" in wanted.watch:
             files |= self.fleet.code_files | (self.reloader.failed_files if failed else frozenset())
-        files |= {Path(path) for path in wanted.paths}
+        files |= set(reload_paths(config))
         if self._watcher is None and files:
             self._watcher = Watcher(self.reloader.want, debounce=wanted.debounce)
             self._watcher.start()
         if self._watcher is not None:
+            self._watcher.debounce = wanted.debounce
             # What failed may be mended by a module that is yet to be written.
             folders = {config.folder} if failed and "code" in wanted.watch else set()
             self._watcher.watch(files, code_folders=folders, since=self.reloader.read_at)

@@ -6,14 +6,15 @@ edit is never missed. Nothing here raises: a reload that fails has changed nothi
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from agenthost.changes import CODE, PlanChange, diff
+from agenthost.config.examination import Loaded
 from agenthost.config.findings import ConfigError
-from agenthost.config.loading import Loaded
+from agenthost.config.model import Config
 from agenthost.errors import AgentHostError, EntrypointError, ExitCode
 from agenthost.host.fleet import Fleet
 from agenthost.host.reconciler import UnusableCode, reconcile
@@ -21,9 +22,20 @@ from agenthost.logs.events import get_logger
 from agenthost.plan import Plan, plan
 from agenthost.status import ChangeLine, PlanReport, ReloadReport, ReloadStatus
 from agenthost.watching.fingerprints import fingerprint
+from agenthost.watching.places import Selection, survey
 
 Read = Callable[[], Loaded]
 R = TypeVar("R", bound=PlanReport)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What a reload would make of the host. `jobs` are the running ones of each agent, `paths` a fingerprint."""
+
+    plan: Plan
+    change: PlanChange
+    jobs: Mapping[str, int]
+    paths: str
 
 
 class Reloader:
@@ -53,6 +65,7 @@ class Reloader:
         self.watched_files = frozenset(fleet.plan.config.watched_files)
         self.failed_files: frozenset[Path] = frozenset()
         self.read_at = time.time()
+        self._paths = _fingerprint_of_paths(fleet.plan.config)
 
     @property
     def has_failed(self) -> bool:
@@ -88,19 +101,20 @@ class Reloader:
         """What a reload would do now. Code is compared, not imported."""
         began = time.monotonic()
         try:
-            _, change, jobs = await self._compare()
+            found = await self._compare()
         except AgentHostError as error:
             return replace(_failure(error, PlanReport), seconds=time.monotonic() - began)
-        return PlanReport(ok=True, changes=_lines(change, jobs), seconds=time.monotonic() - began)
+        return PlanReport(ok=True, changes=_lines(found.change, found.jobs), seconds=time.monotonic() - began)
 
     async def _reload(self) -> ReloadReport:
         changes: tuple[ChangeLine, ...] = ()
         try:
-            new, change, jobs = await self._compare()
-            changes = _lines(change, jobs)
-            if not change.nothing:
-                await reconcile(self._fleet, new, change)
-            self.watched_files = frozenset(new.config.watched_files)
+            found = await self._compare()
+            changes = _lines(found.change, found.jobs)
+            if not found.change.nothing:
+                await reconcile(self._fleet, found.plan, found.change)
+            self._paths = found.paths
+            self.watched_files = frozenset(found.plan.config.watched_files)
         except ConfigError as error:
             self.watched_files |= frozenset(error.watched_files)
             return replace(_failure(error, ReloadReport), changes=changes)
@@ -111,19 +125,20 @@ class Reloader:
             return replace(_failure(error, ReloadReport), changes=changes)
         return ReloadReport(ok=True, changes=changes)
 
-    async def _compare(self) -> tuple[Plan, PlanChange, dict[str, int]]:
-        """The new plan, what it changes, and how many jobs each agent has. Raises ConfigError."""
+    async def _compare(self) -> "Comparison":
+        """Read everything again, and see what is different. Raises ConfigError."""
         loaded = await asyncio.to_thread(self._read)
         fleet = self._fleet
-        running = {key: agent.generation.code_fingerprint for key, agent in fleet.agents.items()}
-        now = {key: fingerprint(map(Path, agent.generation.modules)) for key, agent in fleet.agents.items()}
+        paths = _fingerprint_of_paths(loaded.config)
+        running = {key: agent.generation.code_fingerprint + self._paths for key, agent in fleet.agents.items()}
+        now = {key: fingerprint(map(Path, agent.generation.modules)) + paths for key, agent in fleet.agents.items()}
         old = _with_code(fleet.plan, running)
         new = plan(loaded.config, now, fleet.code_values())
         change = diff(old, new)
         if fingerprint(map(Path, fleet.around.base.modules)) != fleet.base_fingerprint:
             change = _with_new_base(change)
         jobs = {key: fleet.jobs.of_agent(key) for key in fleet.agents}
-        return new, change, jobs
+        return Comparison(plan=new, change=change, jobs=jobs, paths=paths)
 
     def _tell(self, report: ReloadReport) -> None:
         changed = [line for line in report.changes if line.changes]
@@ -134,7 +149,9 @@ class Reloader:
                 "reload failed", error=report.error, effect="everything goes on as it was"
             )
         elif changed:
-            self.last = ReloadStatus(ok=True, at=time.time(), message=f"{len(changed)} changes applied")
+            self.last = ReloadStatus(
+                ok=True, at=time.time(), message=f"{len(changed)} change{'s' * (len(changed) > 1)} applied"
+            )
             for line in changed:
                 self._log.info("change applied", agent=line.agent, kind=line.kind, reasons=list(line.reasons))
             self._log.info("reloaded", changes=len(changed), seconds=round(report.seconds, 3))
@@ -143,6 +160,17 @@ class Reloader:
             self.last = ReloadStatus(ok=True, at=time.time(), message="nothing changed")
             level = self._log.info if mended else self._log.debug
             level("reloaded", changes=0, seconds=round(report.seconds, 3))
+
+
+def _fingerprint_of_paths(config: Config) -> str:
+    """Of the files behind `reload.paths`, which count as code of every agent."""
+    paths = frozenset(reload_paths(config))
+    return fingerprint(survey(Selection(paths=paths)).files) if paths else ""
+
+
+def reload_paths(config: Config) -> tuple[Path, ...]:
+    """`reload.paths`, seen from the file's folder."""
+    return tuple(config.folder / path for path in config.reload.paths)
 
 
 def _with_code(plan_: Plan, code: dict[str, str]) -> Plan:
@@ -159,7 +187,7 @@ def _with_new_base(change: PlanChange) -> PlanChange:
     return replace(change, agents=agents, base=(*change.base, CODE))
 
 
-def _lines(change: PlanChange, jobs: dict[str, int]) -> tuple[ChangeLine, ...]:
+def _lines(change: PlanChange, jobs: Mapping[str, int]) -> tuple[ChangeLine, ...]:
     lines: list[ChangeLine] = []
     if change.base:
         lines.append(ChangeLine(agent="", kind="base", reasons=change.base))

@@ -32,12 +32,13 @@ _LONGEST_BURST_SECONDS = 1.0  # then what is settled is told, although other fil
 class Watcher:
     """`on_change` is called on the loop with the files that were edited, made or deleted since the last call.
 
-    debounce  seconds for which nothing may have happened to the watched files before they are looked at
+    debounce  seconds for which nothing may have happened to the watched files before they are looked at; may be
+              changed at any time
     """
 
     def __init__(self, on_change: Callable[[frozenset[Path]], None], *, debounce: float) -> None:
         self._on_change = on_change
-        self._debounce = debounce
+        self.debounce = debounce
         self._contents = Contents()
         self._notifier = Notifier(self._heard)
         self._running = False
@@ -112,14 +113,14 @@ class Watcher:
     def _look_later(self) -> None:
         if self._look_timer is not None:
             self._look_timer.cancel()
-        self._look_timer = self._loop.call_later(max(self._debounce, _LEAST_PAUSE_SECONDS), self._look)
+        self._look_timer = self._loop.call_later(max(self.debounce, _LEAST_PAUSE_SECONDS), self._look)
 
     def _look(self) -> None:
         """The timer rang. Calling back comes last: it may call `watch`."""
         burst, self._look_timer = self._burst, None
         assert burst is not None  # the timer runs only while there is one
         now = self._loop.time()
-        quiet = now - burst.last >= self._debounce
+        quiet = now - burst.last >= self.debounce
         look = self._contents.look(quiet=quiet)
         tell = bool(look.settled) and (not look.unsettled or burst.is_overdue(now))
         if tell:

@@ -112,7 +112,6 @@ async def test_each_kind_of_file_is_one_reload(watched: Watched) -> None:
     assert not watched.host.events("job ended")
 
 
-@pytest.mark.xfail(reason="files of reload.paths are watched, but do not count as code yet")
 async def test_file_of_reload_paths_counts_as_code(watched: Watched) -> None:
     """Scenario 15: a prompt that the module may have read when it was imported."""
     write(watched.folder / "prompts" / "a.md", "prompt2")
