@@ -90,7 +90,7 @@ class Host:
                         self.reloader.want()
                     case Signalled.TERMINATE:
                         starting.cancel()
-                        _log.info("draining", jobs=len(self.fleet.jobs.all()))
+                        self._tell_draining()
                         break
             self.state = HostState.DRAINING
             self.fleet.load.report()
@@ -118,6 +118,11 @@ class Host:
         signals = {HostState.STARTING: 1, HostState.RUNNING: 2 if now else 1}.get(self.state, 1 if now else 0)
         for _ in range(signals):
             self._commands.put_nowait(Signalled.TERMINATE)
+
+    def _tell_draining(self) -> None:
+        jobs = len(self.fleet.jobs.all())
+        hint = {"hint": "they end by themselves; another signal ends them now"} if jobs else {}
+        _log.bind(**hint).info("draining", jobs=jobs)
 
     def _signalled(self, signalled: Signalled) -> None:
         hung_up = signalled is Signalled.HANG_UP and not self._hang_up_reloads

@@ -5,6 +5,7 @@ them over their limit for two seconds.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,11 +30,13 @@ HOST = ""
 
 @dataclass(slots=True)
 class _Scope:
-    """One set of limits: the host's, or one agent's own. `custom` is the last value of the user's load function."""
+    """One set of limits: the host's, or one agent's own. `custom` is the last value of the user's load function,
+    `failure` why it has given none since."""
 
     limits: LoadLimits
     brake: Brake = field(default_factory=Brake)
     custom: float | None = None
+    failure: str = ""
 
 
 @dataclass(slots=True)
@@ -167,12 +170,18 @@ class LoadControl:
         try:
             answer = await agent.hook.ask_load(self._slots.used_by(agent.id), seconds=CUSTOM_SECONDS)
         except (TimeoutError, ProcessFailed) as error:
-            self._log.warning("load function failed", agent=agent.id, error=str(error) or "no answer in time")
+            self._tell_failure(agent.id, str(error) or "no answer in time")
             return
-        if answer.load is None:
-            self._log.warning("load function failed", agent=agent.id, error=answer.detail)
+        if answer.load is None or not math.isfinite(answer.load):
+            self._tell_failure(agent.id, answer.detail or f"{answer.load} is no load")
         else:
-            self._scopes[agent.id].custom = answer.load
+            self._scopes[agent.id].custom, self._scopes[agent.id].failure = answer.load, ""
+
+    def _tell_failure(self, agent: str, failure: str) -> None:
+        """Once for each kind of failure, not once a second."""
+        if failure != self._scopes[agent].failure:
+            self._scopes[agent].failure = failure
+            self._log.warning("load function failed", agent=agent, error=failure, effect="its last value stays")
 
     def _tell_brake(self, key: str, scope: _Scope, parts: list[LoadPart]) -> None:
         fields: dict[str, object] = {part.name: round(part.used, 3) for part in parts}

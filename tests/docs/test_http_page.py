@@ -44,10 +44,7 @@ def test_every_outcome_is_on_the_page() -> None:
 async def test_every_path_is_on_the_page() -> None:
     """Each path of the server has its row, each row its path."""
     endpoints = Endpoints(HttpConfig(host="127.0.0.1", port=0), lambda: STATUS, Metrics())
-    await endpoints.start()
-    assert endpoints._runner is not None
-    paths = {resource.canonical for resource in endpoints._runner.app.router.resources()}
-    await endpoints.stop()
+    paths = {resource.canonical for resource in endpoints._app().router.resources()}
     assert set(re.findall(r"^\| `(/\w+)` \|", PAGE, re.MULTILINE)) == paths
 
 
