@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from agenthost.errors import ConnectionLost
+from agenthost.errors import AgentHostError, CallRefused, ConnectionLost
 from agenthost.recovery.server_api import ServerApi
 from agenthost.recovery.values import DispatchInfo
 
@@ -23,6 +23,7 @@ class Result(Enum):
     TAKEN = "somebody else has it"
     ROOM_GONE = "the room is gone"
     NOBODY_THERE = "nobody is in the room"
+    LOST = "the server took the deletion and nothing after it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,8 @@ async def redispatch(
 ) -> Redispatched:
     """Have `dispatch` offered again, as attempt number `attempt`, if its room is still the one with `sid`.
 
-    `ghost` is the identity of a participant that a dead process left behind. Raises ConnectionLost, CallRefused; from
-    the moment the dispatch is deleted, ConnectionLost only after all `retries`.
+    `ghost` is the identity of a participant that a dead process left behind. Raises ConnectionLost, CallRefused, but
+    not once the dispatch is deleted: then it is tried again after each of `retries` (seconds), and at last LOST.
     """
     rooms = await server.list_rooms([dispatch.room])
     if not any(room.sid == sid for room in rooms):
@@ -57,20 +58,25 @@ async def redispatch(
         return Redispatched(result=Result.TAKEN)
     if ghost:
         await _remove(server, dispatch.room, ghost)
-    return Redispatched(result=Result.DONE, dispatch_id=await _create(server, dispatch, attempt, retries))
+    made = await _create(server, dispatch, attempt, retries)
+    return Redispatched(result=Result.DONE, dispatch_id=made) if made else Redispatched(result=Result.LOST)
 
 
 async def _remove(server: ServerApi, room: str, ghost: str) -> None:
     try:
         await server.remove_member(room, ghost)
-    except ConnectionLost:
+    except AgentHostError:
         pass  # the server removes it by itself in some seconds; what matters now is the new dispatch
 
 
 async def _create(server: ServerApi, dispatch: DispatchInfo, attempt: int, retries: Sequence[float]) -> str:
-    for delay in retries:
+    """The id of the new dispatch, "" if there is none."""
+    for delay in (*retries, None):
         try:
             return await server.create_dispatch(dispatch, attempt=attempt)
+        except CallRefused:
+            break
         except ConnectionLost:
-            await asyncio.sleep(delay)
-    return await server.create_dispatch(dispatch, attempt=attempt)
+            if delay is not None:
+                await asyncio.sleep(delay)
+    return ""

@@ -112,7 +112,8 @@ class Restarter:
             log.error("job not restarted", attempt=again.attempt, reason=str(error), story=list(story))
             return
         if done.result is not Result.DONE:
-            log.info("job not restarted", attempt=again.attempt, reason=done.result.value)
+            level = log.error if done.result is Result.LOST else log.info
+            level("job not restarted", attempt=again.attempt, reason=done.result.value)
             return
         self._remember(done.dispatch_id, story)
         self._metrics.dispatched_again(job.agent, cause="restart")

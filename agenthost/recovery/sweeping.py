@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from agenthost.errors import AgentHostError
+from agenthost.errors import AgentHostError, ConnectionLost
 from agenthost.jobs import Offer, RoomInfo
 from agenthost.logs.events import EventLogger
 from agenthost.metrics import Metrics
@@ -85,7 +85,7 @@ class Sweeper:
         self._due: list[_Due] = []
         self._rooms: dict[str, RoomInfo] = {}
         self._backlog: list[RoomInfo] = []
-        self._given_up: set[str] = set()
+        self._given_up: dict[str, float] = {}
         self._next_list = time.monotonic() + pace.cycle * random.random()
         self._wanted = asyncio.Event()
         self._failing = False
@@ -133,6 +133,7 @@ class Sweeper:
         now = time.monotonic()
         self._next_list = now + self._pace.cycle * (1.0 + 0.5 * random.random())
         self._sightings.forget_before(now - _FORGET_SECONDS)
+        self._given_up = {key: since for key, since in self._given_up.items() if since >= now - _FORGET_SECONDS}
         if self._backlog or not any(agent.sweep for agent in self._watched()):
             return
         try:
@@ -157,6 +158,8 @@ class Sweeper:
                     break  # whether another is missing shows when this one is there
         except AgentHostError as error:
             self._failed(error)
+            if isinstance(error, ConnectionLost):
+                self._look_at(room, after=self._patience.spacing)
 
     async def _unserved(self, room: RoomInfo) -> list[tuple[DispatchInfo, Watched]]:
         agents = {(one.agent_name, one.deployment): one for one in self._watched()}
@@ -175,8 +178,9 @@ class Sweeper:
         """Whether it was dispatched again, here or by somebody else."""
         log = self._log.bind(agent=agent.id, room=room.name, dispatch_id=dispatch.id)
         if dispatch.attempt >= agent.attempts:
-            if dispatch.id not in self._given_up:
-                self._given_up.add(dispatch.id)
+            known = dispatch.id in self._given_up
+            self._given_up[dispatch.id] = time.monotonic()
+            if not known:
                 self._metrics.given_up(agent.id)
                 log.error("job given up", attempts=dispatch.attempt, reason="nobody serves it")
             return False
@@ -192,7 +196,8 @@ class Sweeper:
             self._metrics.dispatched_again(agent.id, cause="recovery")
             log.warning("dispatched again", cause="recovery", attempt=attempt, new_dispatch_id=done.dispatch_id)
         else:
-            log.debug("dispatch not recovered", reason=done.result.value)
+            level = log.error if done.result is Result.LOST else log.debug
+            level("dispatch not recovered", reason=done.result.value)
         return True
 
     def _failed(self, error: AgentHostError) -> None:

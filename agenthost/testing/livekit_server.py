@@ -39,7 +39,7 @@ class FakeLiveKitServer:
     target_load          a worker key whose available workers are all at or above it is offered nothing
     slots                offers under way at once
     list_lag             seconds until ListDispatch shows a job
-    faults               may be replaced at any time; holds for connections made from then on
+    faults               may be replaced at any time; holds for connections and calls made from then on
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class FakeLiveKitServer:
             changes=self._changes,
         )
         self.rooms = Rooms(self._dispatcher, list_lag=list_lag)
-        self._api = ServerApi(self.rooms, api_key=api_key, api_secret=api_secret)
+        self._api = ServerApi(self.rooms, api_key=api_key, api_secret=api_secret, faults=lambda: self.faults)
         self._agents = AgentService(self._dispatcher, self._changes, api_key=api_key, api_secret=api_secret)
         self._joins = Joins(self._changes, api_key=api_key, api_secret=api_secret)
         self.faults = faults or Faults()

@@ -14,6 +14,7 @@ from livekit import api
 from livekit.protocol import agent_dispatch, room
 
 from agenthost.testing.rooms import NotFound, Rooms
+from agenthost.testing.values import Faults
 
 Handler = Callable[[Any, api.VideoGrants], Awaitable[Message]]
 STATUS_OF = {"unauthenticated": 401, "not_found": 404, "malformed": 400, "bad_route": 404}
@@ -34,8 +35,9 @@ class Call:
 class ServerApi:
     """Answers `POST /twirp/livekit.<Service>/<Method>` from the given rooms."""
 
-    def __init__(self, rooms: Rooms, *, api_key: str, api_secret: str) -> None:
+    def __init__(self, rooms: Rooms, *, api_key: str, api_secret: str, faults: Callable[[], Faults]) -> None:
         self._rooms = rooms
+        self._faults = faults
         self._verifier = api.TokenVerifier(api_key, api_secret)
         self._calls: Mapping[str, Call] = {
             "AgentDispatchService/CreateDispatch": Call(
@@ -59,6 +61,9 @@ class ServerApi:
     async def handle(self, request: web.Request) -> web.Response:
         """One call, from HTTP to HTTP."""
         method = f"{request.match_info['service']}/{request.match_info['method']}"
+        failure = self._faults().fail_calls
+        if failure is not None:
+            return web.Response(status=failure)
         call = self._calls.get(method)
         if call is None:
             return _error("bad_route", f"no handler for {method}")

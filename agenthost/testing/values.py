@@ -113,6 +113,7 @@ class Faults:
     garbage           `register` is answered with bytes that are no message
     register_delay    seconds before `register` is answered
     lose_assignments  a worker that accepts an offer hears nothing more of it
+    fail_calls        HTTP status of every call of the server API, instead of an answer
     """
 
     refuse_with: int | None = None
@@ -121,6 +122,7 @@ class Faults:
     garbage: bool = False
     register_delay: float = 0.0
     lose_assignments: bool = False
+    fail_calls: int | None = None
 
 
 def new_id(prefix: str) -> str:
