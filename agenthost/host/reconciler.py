@@ -157,7 +157,7 @@ def _update(fleet: Fleet, agent: HostedAgent, plan: AgentPlan, change: AgentChan
     if change.added or change.registration:
         old, agent.registration = agent.registration, prepared.registrations.get(agent.id)
         if old is not None:
-            fleet.registrar.retire(agent.id, old)
+            fleet.registrar.retire(agent.id, old, agent.registration)
 
 
 def _retire(fleet: Fleet, agent: HostedAgent) -> None:

@@ -7,6 +7,7 @@ server made before it heard that it is full.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import aiohttp
 
@@ -20,6 +21,11 @@ from agenthost.logs.events import get_logger
 from agenthost.plan import RegistrationKey
 
 _OVERLAP_SECONDS = 0.5
+"""For the same name: until the server has read on the new socket that it is available."""
+
+_FAREWELL_SECONDS = 6.0
+"""For another name or deployment: after a new one has come up the server takes up to 5 s to find out who is there, and
+what was dispatched for the old one meanwhile, or just before, is offered only then."""
 
 
 class Registrar:
@@ -75,13 +81,15 @@ class Registrar:
             raise
         return registration
 
-    def retire(self, agent: str, registration: Registration) -> None:
-        """Take no more offers on it; it closes when the last job that came over it has ended.
+    def retire(self, agent: str, registration: Registration, successor: Registration | None = None) -> None:
+        """Take no more offers on it soon; it closes when the last job that came over it has ended.
 
-        Not at once: where the new one has the same name, the server must have heard that it is available before it
+        Not at once: where `successor` has the same name, the server must have heard that it is available before it
         hears that this one is full, and the two sockets are not read in order.
         """
-        asyncio.get_running_loop().call_later(_OVERLAP_SECONDS, self._retire, agent, registration)
+        alike = successor is not None and replace(successor.key, server=registration.key.server) == registration.key
+        seconds = _OVERLAP_SECONDS if alike or successor is None else _FAREWELL_SECONDS
+        asyncio.get_running_loop().call_later(seconds, self._retire, agent, registration)
 
     def _retire(self, agent: str, registration: Registration) -> None:
         registration.retire()

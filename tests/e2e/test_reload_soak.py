@@ -30,7 +30,7 @@ SEED = int(os.environ.get("SOAK_SEED", "6"))
 CALLS = 20
 BROKEN_SHARE = 1 / 3
 LONGEST_GAP_SECONDS = 2.0
-WARM_UP_EDITS = 6  # until every kind of memory was used once
+WARM_UP_EDITS = max(6, EDITS // 4)  # until the allocator has what it needs in the worst case
 MIB = 2**20
 MAY_GROW = 4 * MIB
 
@@ -57,10 +57,14 @@ def footprint(host: HostProcess) -> Footprint:
     def own(pid: int) -> int:
         return int(psutil.Process(pid).memory_full_info().uss)
 
-    templates = [int(host.events(event)[-1].fields["pid"]) for event in ("base ready", "template ready")]
+    def newest(event: str) -> int:
+        """Of code that failed in prewarm, there was a template, too."""
+        pids = [int(line.fields["pid"]) for line in host.events(event)]
+        return next(pid for pid in reversed(pids) if psutil.pid_exists(pid))
+
     return Footprint(
         host=own(host.pid),
-        templates=sum(map(own, templates)),
+        templates=own(newest("base ready")) + own(newest("template ready")),
         descriptors=psutil.Process(host.pid).num_fds(),
         processes=len(host.survivors()),
     )
@@ -166,15 +170,15 @@ async def test_no_call_notices_any_edit(
         after = await _settled(host, processes=before.processes)
         gap = max(caller.gap for caller in callers)
         echoes = sum(caller.heard for caller in callers)
-        lost = sum(caller.said for caller in callers) - echoes
         left = sum(caller.left for caller in callers)
+        await asyncio.gather(*(caller.hang_up() for caller in callers))
+        await poll(lambda: not any(caller.missing for caller in callers), timeout=10, what="echoes are missing")
         assert _calls_running(host) == jobs
     sys.stdout.write(
         f"seed {SEED}: {EDITS} edits in {seconds:.0f} s, {dict(soak.outcomes)}; {CALLS} calls, {echoes} echoes, "
         f"longest gap {gap:.2f} s; {len(soak.asked)} short jobs\nbefore: {before}\nafter:  {after}\n"
     )
     assert (gap < LONGEST_GAP_SECONDS, left) == (True, 0), f"longest gap {gap:.2f} s, {left} agents left"
-    assert lost <= 2 * CALLS  # what is on its way at this moment
     assert after.host - before.host < MAY_GROW, f"{before} → {after}"
     assert after.templates - before.templates < MAY_GROW, f"{before} → {after}"
     assert after.descriptors <= before.descriptors + 1, f"{before} → {after}"

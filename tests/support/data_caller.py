@@ -9,13 +9,17 @@ PERIOD_SECONDS = 0.1
 
 
 class DataCaller:
-    """`gap` is the longest time so far without an echo, in seconds; `heard` counts the echoes."""
+    """`gap` is the longest time so far without an echo, in seconds; `heard` counts the echoes.
+
+    `left` is how many agents have left the room, `missing` how many echoes have not come (yet) since the first.
+    """
 
     def __init__(self, room: rtc.Room) -> None:
         self.room = room
         self.said = 0
         self.heard = 0
         self.left = 0
+        self._first = 0
         self._longest = 0.0
         self._last = 0.0
         self._first_echo = asyncio.Event()
@@ -27,11 +31,16 @@ class DataCaller:
     def gap(self) -> float:
         return max(self._longest, time.monotonic() - self._last)
 
+    @property
+    def missing(self) -> int:
+        return self.said - self._first - self.heard
+
     async def answered(self) -> None:
         """Wait for the first echo: from here on gaps count."""
         await self._first_echo.wait()
 
     async def hang_up(self) -> None:
+        """Say no more; what comes back is still heard."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -45,6 +54,8 @@ class DataCaller:
         now = time.monotonic()
         if self.heard:
             self._longest = max(self._longest, now - self._last)
+        else:
+            self._first = int(packet.data)
         self._last = now
         self.heard += 1
         self._first_echo.set()
