@@ -79,6 +79,6 @@ def find_framework(found: object | None, reference: str) -> Framework | None:
     elif "livekit.agents" not in sys.modules:
         return None
     # Late, so that processes of agents that have nothing to do with it carry nothing of it.
-    from agenthost.voice.framework import find
+    from agenthost.voice.door import find
 
     return find(found, reference)

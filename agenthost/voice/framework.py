@@ -1,8 +1,4 @@
-"""`LiveKitAgents`: the framework of livekit-agents, as templates and job processes use it; `find` is the way in.
-
-The only module of agenthost.voice that others import, and only the resolver of entrypoints does: lazily, once the
-user's own import has brought livekit-agents, or where the reference can mean nothing else.
-"""
+"""`LiveKitAgents`: the framework of livekit-agents, as templates and the job processes forked from them use it."""
 
 import importlib
 import logging
@@ -21,22 +17,15 @@ from agenthost.voice.hooks import as_handler, as_load
 from agenthost.voice.inference import InferenceRunners
 from agenthost.voice.job_process import VoiceProcess
 from agenthost.voice.options import code_values
-from agenthost.voice.self_check import check_parts
 
 
-def find(found: object | None, reference: str) -> "LiveKitAgents | None":
-    """The agent that `found` is, None if it is not for livekit-agents.
-
-    `found` None: the reference is a module or a script, to be searched; then there is one, or EntrypointError.
-    """
+def find_agent(found: object | None, reference: str) -> "LiveKitAgents | None":
+    """As `door.find`, on a livekit-agents that fits."""
     if found is None:
         search = discovery.find_in_script if reference.endswith(".py") else discovery.find_in_module
         found = search(reference)
     code = recognise(found, reference)
-    if code is None:
-        return None
-    check_parts()
-    return LiveKitAgents(code)
+    return None if code is None else LiveKitAgents(code)
 
 
 class LiveKitAgents:

@@ -5,6 +5,7 @@ the job ends by, its budgets, and what the host is told are ours, as for every o
 """
 
 import asyncio
+import importlib.util
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ class VoiceRun:
         await self._line.open(channel)
         if not self._line.ending.done():
             self._line.start_heartbeat()
+            _watch_loop()
             self._orders.send_nowait(self._order())
             error = await attempt(self._process.job_proc.entrypoint(self._orders))
             self._line.decide(raised(error) if error else _ENDED_INSIDE)
@@ -198,6 +200,13 @@ class VoiceRun:
         task = asyncio.create_task(work, name="agenthost: voice")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _watch_loop() -> None:
+    """Have them warn of code that blocks the loop, as they do in their own job processes; older versions cannot."""
+    if importlib.util.find_spec("livekit.agents.telemetry.loop_monitor") is not None:
+        loop_monitor = importlib.import_module("livekit.agents.telemetry.loop_monitor")
+        loop_monitor.start_monitoring(asyncio.get_running_loop(), name="job")
 
 
 _ENDED_INSIDE = Ending(

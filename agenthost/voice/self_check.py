@@ -47,6 +47,8 @@ PARTS = (
     Part(owner="livekit.agents.inference_runner:_InferenceRunner", names=("registered_runners",)),
     Part(owner="livekit.agents.worker", names=("_default_setup_fnc", "_default_request_fnc", "_DefaultLoadCalc")),
     Part(owner="livekit.agents.cli.cli", names=("run_app",)),
+    Part(owner="livekit.agents.cli.log", names=("NOISY_LOGGERS",)),
+    Part(owner="livekit.agents.types", names=("NOT_GIVEN",)),
 )
 
 

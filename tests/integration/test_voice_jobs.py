@@ -1,5 +1,6 @@
 """Jobs of livekit-agents code in real processes, without a room: what they end by, in which order, and in what time."""
 
+import importlib.util
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -295,3 +296,25 @@ def test_a_process_that_waits_has_not_begun_anything(fork: Fork) -> None:
     process.receive(Ready)
     process.hang_up()
     assert process.wait() == 0
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("livekit.agents.telemetry.loop_monitor") is None, reason="not in this version"
+)
+def test_code_that_blocks_the_loop_is_warned_about(fork: Fork) -> None:
+    """By livekit-agents' own monitor, as under its own host."""
+    process = fork(
+        """
+import time
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    await asyncio.sleep(0.2)
+    time.sleep(1.0)
+    await asyncio.sleep(0.5)
+    ctx.shutdown()
+"""
+    )
+    process.start()
+    process.end()
+    assert any("event loop" in line.message and "block" in line.message for line in process.lines)

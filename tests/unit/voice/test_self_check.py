@@ -1,8 +1,10 @@
 """The private parts of livekit-agents that we stand on are looked at before the first job."""
 
 import pytest
+from livekit.agents.ipc import proto
 
 from agenthost.errors import EntrypointError
+from agenthost.voice.door import find
 from agenthost.voice.self_check import Part, check_parts
 
 
@@ -22,3 +24,10 @@ def test_everything_that_is_missing_is_named() -> None:
         check_parts(parts)
     for text in ("no_such_module", "job:NoSuchClass", "no_such_name", "no_such_argument=", "tried with"):
         assert text in str(refused.value)
+
+
+def test_a_version_without_a_part_is_refused_at_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything that stands on it is used, and with one sentence."""
+    monkeypatch.delattr(proto, "StartJobRequest")
+    with pytest.raises(EntrypointError, match=r"does not fit: it lacks livekit\.agents\.ipc\.proto\.StartJobRequest\."):
+        find(object(), "my_agent:server")

@@ -1,0 +1,24 @@
+"""The way into agenthost.voice: first whether the installed livekit-agents fits, then everything that stands on it.
+
+Runs in templates. The only module here that others import, and only `agenthost.child.framework` does: late, once the
+user's own import has brought livekit-agents, or where the reference can mean nothing else.
+"""
+
+from typing import TYPE_CHECKING
+
+from agenthost.voice.self_check import check_parts
+
+if TYPE_CHECKING:
+    from agenthost.voice.framework import LiveKitAgents
+
+
+def find(found: object | None, reference: str) -> "LiveKitAgents | None":
+    """The agent that `found` is, None if it is not for livekit-agents.
+
+    `found` None: the reference is a module or a script, to be searched; then there is one. Raises EntrypointError.
+    """
+    check_parts()
+    # After the check: a version that does not fit would fail in these imports, with a traceback of ours.
+    from agenthost.voice.framework import find_agent
+
+    return find_agent(found, reference)
