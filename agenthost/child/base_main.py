@@ -1,6 +1,6 @@
 """The base template: `python -m agenthost.child.base_main`, exec'd once by the host, from its main thread.
 
-Imports livekit.rtc and the modules of `preload` once for all agents, then forks agent templates and nothing else.
+Imports livekit.rtc (with this module) and the modules of `preload` once for all agents, then forks agent templates and nothing else.
 It has one thread (OPENBLAS_NUM_THREADS=1 keeps numpy from starting its pool; asserted before the first fork).
 
 While it imports it dies with the host by PDEATHSIG, since it hears nothing; from then on by the end of its socket,
@@ -25,7 +25,6 @@ from agenthost.child.user_modules import user_modules
 from agenthost.ipc.messages import PACKET_BYTES, BaseSpec, ForkProcess, InitFailed, TemplateReady, decode, encode
 
 CONTROL_FD = 3
-_OURS = ("livekit.rtc", "agenthost.context", "agenthost.child.job_main")
 
 
 def main() -> int:
@@ -40,8 +39,6 @@ def main() -> int:
     began = time.monotonic()
     watch = ThreadWatch()
     try:
-        for module in _OURS:
-            importlib.import_module(module)
         warm_up()
         warm = time.monotonic()
         spec = _receive_spec(control)
