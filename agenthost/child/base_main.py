@@ -1,6 +1,7 @@
 """The base template: `python -m agenthost.child.base_main`, exec'd once by the host, from its main thread.
 
-Imports livekit.rtc (with this module) and the modules of `preload` once for all agents, then forks agent templates and nothing else.
+Imports livekit.rtc (with this module) and the modules of `preload` once for all agents, then forks agent templates and
+nothing else.
 It has one thread (OPENBLAS_NUM_THREADS=1 keeps numpy from starting its pool; asserted before the first fork).
 
 While it imports it dies with the host by PDEATHSIG, since it hears nothing; from then on by the end of its socket,
