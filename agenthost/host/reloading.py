@@ -14,6 +14,7 @@ from typing import TypeVar
 from agenthost.changes import CODE, PlanChange, diff
 from agenthost.config.examination import Loaded
 from agenthost.config.findings import ConfigError
+from agenthost.config.findings_text import plain, render
 from agenthost.config.model import Config
 from agenthost.errors import AgentHostError, EntrypointError, ExitCode
 from agenthost.host.fleet import Fleet
@@ -142,10 +143,10 @@ class Reloader:
 
     def _tell(self, report: ReloadReport) -> None:
         changed = [line for line in report.changes if line.changes]
+        mended = {"mended": True} if self.has_failed else {}
         if not report.ok:
             self.last = ReloadStatus(ok=False, at=time.time(), message=report.error)
-            traceback = {"traceback": report.traceback_text} if report.traceback_text else {}
-            self._log.bind(**traceback).error(
+            self._log.bind(**_details(report)).error(
                 "reload failed", error=report.error, effect="everything goes on as it was"
             )
         elif changed:
@@ -154,12 +155,18 @@ class Reloader:
             )
             for line in changed:
                 self._log.info("change applied", agent=line.agent, kind=line.kind, reasons=list(line.reasons))
-            self._log.info("reloaded", changes=len(changed), seconds=round(report.seconds, 3))
+            self._log.bind(**mended).info("reloaded", changes=len(changed), seconds=round(report.seconds, 3))
         else:
-            mended = self.last is not None and not self.last.ok
             self.last = ReloadStatus(ok=True, at=time.time(), message="nothing changed")
-            level = self._log.info if mended else self._log.debug
+            log = self._log.bind(**mended)
+            level = log.info if mended else log.debug
             level("reloaded", changes=0, seconds=round(report.seconds, 3))
+
+
+def _details(report: ReloadReport) -> dict[str, str]:
+    """What the author of the edit needs: the findings with their lines, or the traceback of their own code."""
+    found = plain(render(report.findings, report.source, file=report.file)) if report.findings else ""
+    return {key: text for key, text in (("findings", found), ("traceback", report.traceback_text)) if text}
 
 
 def _fingerprint_of_paths(config: Config) -> str:

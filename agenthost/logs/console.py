@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import cycle
 
 from rich.console import Console
+from rich.panel import Panel
 from rich.text import Text
 
 from agenthost.logs.banner import Banner
@@ -51,7 +52,7 @@ class ConsoleLines:
             head.append(" ")
         lines = self._hang(head, _body(row))
         lines += [_traceback_line(text) for text in row.traceback.split("\n") if row.traceback]
-        return self._rendered(lines)
+        return self._rendered(lines) + self._panel(row.block)
 
     def banner(self, banner: Banner) -> str:
         """Title, agents, addresses; long rows wrap below their own text."""
@@ -79,6 +80,15 @@ class ConsoleLines:
         first, *rest = body.wrap(self._console, width - indent) or [Text()]
         return [head.append_text(first), *(Text(" " * indent).append_text(line) for line in rest)]
 
+    def _panel(self, block: str) -> str:
+        """What there is to mend, in a frame as wide as it needs, and as the window allows."""
+        if not block:
+            return ""
+        text = Text("\n").join(_block_line(line) for line in block.rstrip().split("\n"))
+        file = self._console.file = io.StringIO()
+        self._console.print(Panel(text, border_style="red", expand=False, padding=(0, 1)), width=self._width())
+        return file.getvalue()
+
     def _rendered(self, lines: list[Text]) -> str:
         file = self._console.file = io.StringIO()
         for line in lines:
@@ -97,6 +107,13 @@ def _body(row: Columns) -> Text:
     for key, value in row.pairs:
         body.append(f" {key}=", "dim").append(value, "dim")
     return body
+
+
+def _block_line(text: str) -> Text:
+    """A line of findings: where and what is bold, the carets are red."""
+    if "│" in text:
+        return Text(text, "red" if "^" in text else "")
+    return Text(text, "bold")
 
 
 def _traceback_line(text: str) -> Text:

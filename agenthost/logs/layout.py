@@ -17,6 +17,7 @@ from agenthost.logs.lines import LogLine
 TRACEBACK_INDENT = "    "
 _AGENT_WIDTH = 16  # longer ids are cut: the message needs the room more
 _SHORT = {"WARNING": "WARN", "CRITICAL": "CRIT"}
+_BLOCK = "findings"  # the field that is shown below the line instead of in it
 _UNSEEN_LOGGERS = ("agenthost", "root", "stdout", "stderr")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BARE = re.compile(r"""[^\s"'=]+""")
@@ -24,7 +25,10 @@ _BARE = re.compile(r"""[^\s"'=]+""")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """One line of the log in the order of its columns; `source` is "" unless a logger of user code spoke."""
+    """One line of the log in the order of its columns; `source` is "" unless a logger of user code spoke.
+
+    `block` is a text of several lines that the event carries: findings with their snippets.
+    """
 
     time: str
     level: str
@@ -33,6 +37,7 @@ class Columns:
     message: str
     pairs: tuple[tuple[str, str], ...]
     traceback: str
+    block: str = ""
 
 
 class Layout:
@@ -60,6 +65,7 @@ class Layout:
             message=clean(line.message),
             pairs=tuple(_pairs(line)),
             traceback=clean(line.traceback),
+            block=clean(str(line.fields.get(_BLOCK, ""))),
         )
 
 
@@ -77,6 +83,7 @@ class PlainLines:
         lines = [f"{row.time} {row.level} {row.agent}{' ' if row.agent else ''}{head}{pairs and f' {pairs}'}"]
         lines += [TRACEBACK_INDENT + text for text in rest]
         lines += [TRACEBACK_INDENT + text for text in row.traceback.split("\n") if row.traceback]
+        lines += [TRACEBACK_INDENT + text for text in row.block.split("\n") if row.block]
         return "".join(f"{text.rstrip()}\n" for text in lines)
 
     def banner(self, banner: Banner) -> str:
@@ -138,7 +145,7 @@ def _pairs(line: LogLine) -> Iterator[tuple[str, str]]:
     """What the event says first, whose it is last; the pid only where there is no job yet to tell processes apart."""
     last = ("room", "job_id") if "job_id" in line.fields else ("room", "pid")
     for key, value in line.fields.items():
-        if key not in ("agent", "room", "job_id", "pid"):
+        if key not in ("agent", "room", "job_id", "pid", _BLOCK):
             yield clean(key), _value(value)
     for key in last:
         if key in line.fields:
