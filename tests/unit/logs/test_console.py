@@ -122,3 +122,15 @@ def test_banner_wraps_and_ends_with_a_free_row() -> None:
     assert all(len(row) <= 60 for row in shown)
     assert "agenthost dispatch support --room my-room" in text
     assert shown[-2:] == ["", ""]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_findings_stand_in_a_frame_below_the_line(width: int) -> None:
+    """What is to be mended catches the eye, and is not one more pair of the line."""
+    findings = "agenthost.yaml:8:16  error[AH120] a duration needs a unit\n    8 │ drain_timeout: 3600"
+    text = ConsoleLines(width=lambda: width)(line("reload failed", level=logging.ERROR, findings=findings))
+    head, top, *framed, bottom = rows(text)
+    assert head.endswith("reload failed")
+    assert (top[0], bottom[0]) == ("╭", "╰")
+    assert [row.strip("│ ") for row in framed] == [text.strip() for text in findings.split("\n")]
+    assert all(len(row) <= width for row in (top, *framed, bottom))
