@@ -14,7 +14,7 @@ from agenthost.jobs import Assignment
 class JobOrder:
     """Everything a job is run with; `agent` is whose code, `receiver` whose registration.
 
-    `attempt` counts how often its dispatch was made anew because the job was lost.
+    `attempt` is 1, and one more each time that its dispatch was made anew because the job was lost.
     """
 
     assignment: Assignment

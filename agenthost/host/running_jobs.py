@@ -71,7 +71,7 @@ class RunningJobs:
             settings=target.config.settings,
             drain_timeout=receiver.config.drain_timeout,
             secret_in_job=generation.sees_secret,
-            attempt=attempt_of(assignment.offer.attributes),
+            attempt=1 + attempt_of(assignment.offer.attributes),
         )
 
         def report(status: JobStatus, error: str) -> None:

@@ -29,7 +29,7 @@ from agenthost import JobContext
 async def entrypoint(ctx: JobContext) -> None:
     await ctx.connect()
     match (ctx.job.metadata, ctx.attempt):
-        case ("die", 0):
+        case ("die", 1):
             os.kill(os.getpid(), signal.SIGKILL)
         case ("leave", _):
             ctx.shutdown("done")

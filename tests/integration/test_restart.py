@@ -22,7 +22,7 @@ async def entrypoint(ctx):
     if what == "goodbye":
         ctx.add_shutdown_callback(lambda: os.kill(os.getpid(), signal.SIGKILL))
         ctx.shutdown("done")
-    elif ctx.attempt < int(times or 99):
+    elif ctx.attempt <= int(times or 99):
         match what:
             case "raise":
                 raise ValueError(f"failure {ctx.attempt}")
@@ -79,7 +79,7 @@ async def test_failed_job_comes_back_with_everything_it_had(agent: AgentHost, fa
     offers = await wait_jobs(agent, "room", 2)
     await agent.ended(offers[1].job_id, JobStatus.SUCCESS)
     facts = [agent.facts(offer.job_id) for offer in offers]
-    assert [fact["attempt"] for fact in facts] == [0, 1]
+    assert [fact["attempt"] for fact in facts] == [1, 2]
     assert {(fact["metadata"], fact["mine"]) for fact in facts} == {(f"{failure} 1", "kept")}
     dispatches = [info.id for info in agent.server.rooms.list_dispatches("room") if info.agent_name == AGENT]
     assert len(dispatches) == 1
@@ -93,7 +93,11 @@ async def test_job_that_fails_every_time_is_given_up_with_its_whole_story(agent:
     await dispatch(agent.server, "room", "raise 99")
     offers = await wait_jobs(agent, "room", 3)
     line = await agent.host.wait_event("job given up")
-    assert [error.removeprefix("ValueError: ") for error in line.fields["story"]] == [f"failure {n}" for n in range(3)]
+    assert [error.removeprefix("ValueError: ") for error in line.fields["story"]] == [
+        "failure 1",
+        "failure 2",
+        "failure 3",
+    ]
     assert (line.level, line.fields["attempts"]) == ("ERROR", 2)
     for offer in offers:
         assert agent.server.statuses(offer.job_id)[-1].status is JobStatus.FAILED
@@ -182,7 +186,7 @@ async def test_jobs_without_a_policy_are_left_alone(
     await agent.host.wait_event("job ended", job_id=offer.job_id)
     assert not agent.host.events("restart planned")
     assert dispatch_id in fake_server.rooms.room("room").dispatches
-    assert json.loads((tmp_path / f"{offer.job_id}.json").read_text())["attempt"] == 0
+    assert json.loads((tmp_path / f"{offer.job_id}.json").read_text())["attempt"] == 1
 
 
 async def test_job_rejoins_on_new_code_where_the_file_says_so(
@@ -203,7 +207,33 @@ async def test_job_rejoins_on_new_code_where_the_file_says_so(
     module.write_text(module.read_text().replace("EDITION = 1", "EDITION = 22"))
     agent.host.signal(signal.SIGHUP)
     _, second = await wait_jobs(agent, "room", 2)
-    assert await agent.wait_facts(second.job_id) == {"edition": 22, "attempt": 0, "metadata": "hello"}
+    assert await agent.wait_facts(second.job_id) == {"edition": 22, "attempt": 1, "metadata": "hello"}
     await agent.host.wait_event("job ended", job_id=first.job_id, outcome="stopped")
     agent.host.signal(signal.SIGTERM)
     agent.host.signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("metadata", ["return 0", "raise 99"])
+async def test_recovery_has_ended_jobs_take_their_dispatch_along(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost, metadata: str
+) -> None:
+    """An end on purpose, and a failure that the file leaves alone: no other host shall take either for a loss."""
+    agent = await start_agent(run_host, fake_server, tmp_path, CODE, "recovery: true\n")
+    dispatch_id = await dispatch(fake_server, "room", metadata)
+    dispatches = fake_server.rooms.room("room").dispatches
+    await poll(lambda: dispatch_id not in dispatches, timeout=15, what="the dispatch is still there")
+    (offer,) = await wait_jobs(agent, "room", 1)
+    assert agent.host.events("job ended", job_id=offer.job_id)
+
+
+async def test_counts_of_restarts_are_metrics(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """One alert watches jobs that come back, another those that were given up."""
+    keys = f'{RESTART}\nhttp: {{ listen: "127.0.0.1:0" }}\n'
+    agent = await start_agent(run_host, fake_server, tmp_path, CODE, keys)
+    await dispatch(fake_server, "room", "raise 99")
+    await agent.host.wait_event("job given up")
+    _, text = await agent.host.http("/metrics")
+    assert f'agenthost_dispatched_again_total{{agent="{AGENT}",cause="restart"}} 2.0' in text
+    assert f'agenthost_jobs_given_up_total{{agent="{AGENT}"}} 1.0' in text

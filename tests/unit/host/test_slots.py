@@ -48,3 +48,23 @@ def test_room_is_served_from_the_slot_on() -> None:
     assert slots.serves("a", "x")
     assert not slots.serves("b", "x")
     assert not slots.serves("a", "y")
+
+
+def test_dispatch_is_served_from_the_slot_on() -> None:
+    """Recovery leaves alone what this host has accepted."""
+    slots = Slots()
+    held = Slot(job_id="1", agent="a", receiver="a", room="x", dispatch_id="AD_1")
+    slots.take(held, host_limit=None, agent_limit=None)
+    assert slots.serves_dispatch("AD_1")
+    assert not slots.serves_dispatch("AD_2")
+
+
+def test_asking_for_room_takes_none() -> None:
+    """Recovery asks before it has a dispatch offered again."""
+    slots = Slots()
+    slots.take(slot("1"), host_limit=None, agent_limit=None)
+    assert slots.has_room("a", host_limit=2, agent_limit=2)
+    assert not slots.has_room("a", host_limit=1, agent_limit=None)
+    assert not slots.has_room("a", host_limit=None, agent_limit=1)
+    assert slots.has_room("b", host_limit=None, agent_limit=1)
+    assert slots.used == 1
