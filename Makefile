@@ -46,6 +46,7 @@ fast: $(READY)
 bench: $(READY)
 	$(BIN)/agenthost server install
 	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.reload_latency
 
 versions: $(READY)
 	$(BIN)/agenthost server install
