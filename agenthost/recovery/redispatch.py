@@ -17,6 +17,9 @@ from agenthost.recovery.values import DispatchInfo
 CREATE_RETRIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between the tries to create what is deleted already: until one succeeds, the dispatch exists nowhere."""
 
+UNSURE_SECONDS = 1.0
+"""Who deletes creates within milliseconds: after this long it shows who it was that deleted."""
+
 
 class Result(Enum):
     DONE = "dispatched again"
@@ -54,12 +57,26 @@ async def redispatch(
         return Redispatched(result=Result.ROOM_GONE)
     if needs_people and not any(member.is_person for member in await server.list_members(dispatch.room)):
         return Redispatched(result=Result.NOBODY_THERE)
-    if not await server.delete_dispatch(dispatch.room, dispatch.id):
+    if not await _take(server, dispatch, attempt):
         return Redispatched(result=Result.TAKEN)
     if ghost:
         await _remove(server, dispatch.room, ghost)
     made = await _create(server, dispatch, attempt, retries)
     return Redispatched(result=Result.DONE, dispatch_id=made) if made else Redispatched(result=Result.LOST)
+
+
+async def _take(server: ServerApi, dispatch: DispatchInfo, attempt: int) -> bool:
+    """Delete the dispatch; False when somebody else did."""
+    try:
+        return await server.delete_dispatch(dispatch.room, dispatch.id)
+    except ConnectionLost:
+        await asyncio.sleep(UNSURE_SECONDS)
+        there = await server.list_dispatches(dispatch.room)
+        if any(one.id == dispatch.id for one in there):
+            raise
+    # It is gone, and the answer was lost: it was we, unless somebody has made it anew.
+    alike = [one for one in there if (one.agent_name, one.deployment) == (dispatch.agent_name, dispatch.deployment)]
+    return not any(one.attempt >= attempt for one in alike)
 
 
 async def _remove(server: ServerApi, room: str, ghost: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
+from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest
 
 from agenthost.dispatch.token import Credentials, call_token
 from agenthost.errors import ConnectionLost
@@ -99,6 +100,29 @@ async def test_server_away_after_the_deletion_is_waited_for(scene: Scene) -> Non
     scene.before_call = {AFTER_THE_DELETION: fail, AFTER_THE_DELETION + 2: work}
     done = await scene.again(retries=(0.0, 0.0, 0.0))
     assert done.result is Result.DONE
+    assert scene.attempts() == ["1"]
+
+
+@pytest.mark.parametrize(("made_anew", "result"), [(False, Result.DONE), (True, Result.TAKEN)])
+async def test_deletion_whose_answer_was_lost_is_ours_unless_somebody_made_it_anew(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, made_anew: bool, result: Result
+) -> None:
+    """Taking it for somebody else's would lose the call; taking somebody else's would send two agents."""
+    monkeypatch.setattr("agenthost.recovery.redispatch.UNSURE_SECONDS", 0.0)
+    dispatches = scene.server.rooms.room("lobby").dispatches
+
+    def delete_and_fail() -> None:
+        request = CreateAgentDispatchRequest(agent_name="support", room="lobby", attributes={"agenthost.attempt": "1"})
+        del dispatches[scene.dispatch.id]
+        if made_anew:
+            scene.server.rooms.add_dispatch(scene.server.rooms.room("lobby"), request)
+        scene.server.faults = Faults(fail_calls=503)
+
+    def work() -> None:
+        scene.server.faults = Faults()
+
+    scene.before_call = {2: delete_and_fail, 3: work}
+    assert (await scene.again()).result is result
     assert scene.attempts() == ["1"]
 
 
