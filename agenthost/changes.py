@@ -69,7 +69,7 @@ class PlanChange:
 
 def diff(old: Plan, new: Plan) -> PlanChange:
     """Everything that has to happen to turn a host of `old` into one of `new`."""
-    host = sorted(_changed_host_keys(old.config, new.config))
+    host = sorted(set(_changed_host_keys(old.config, new.config)))
     base = tuple(path for path in host if _apply(FILE, path) is Apply.BASE)
     shared = _reasons_for_all(old, new, host, base)
     changes = [_agent_change(old.agents[key], new.agents.get(key), shared) for key in old.agents]
@@ -82,9 +82,18 @@ def _reasons_for_all(old: Plan, new: Plan, host: list[str], base: tuple[str, ...
     """Host keys that reach every agent: the server's address, what jobs start from, what the base imports."""
     registration = tuple(path for path in host if _apply(FILE, path) is Apply.REGISTRATION)
     generation = [path for path in host if _apply(FILE, path) is Apply.GENERATION]
-    if dict(old.config.environment) != dict(new.config.environment):
+    if _seen(old.config.environment) != _seen(new.config.environment):
         generation.append(ENVIRONMENT)
+    # What user code finds in its environment besides: where the server is, and the pair if the file lets it.
+    pair = {"livekit.api_key", "livekit.api_secret"} if new.config.livekit.secret_in_jobs else set()
+    shown = {"livekit.url", *pair}
+    generation += [path for path in registration if path in shown]
     return {Apply.REGISTRATION: registration, Apply.GENERATION: (*base, *generation)}
+
+
+def _seen(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that user code gets to see: never the key or the secret."""
+    return {name: value for name, value in environment.items() if not name.startswith("LIVEKIT_API_")}
 
 
 def _agent_change(old: AgentPlan, new: AgentPlan | None, shared: Mapping[Apply, tuple[str, ...]]) -> AgentChange:
