@@ -19,6 +19,7 @@ from agenthost.child.job_main import run_job_process, run_shared_prewarm
 from agenthost.child.process_setup import Descriptors
 from agenthost.child.thread_watch import ThreadWatch
 from agenthost.child.user_errors import describe_failure
+from agenthost.child.user_modules import user_modules
 from agenthost.errors import EntrypointError
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import ForkProcess, Hello, TemplateReady, TemplateSpec, encode
@@ -112,12 +113,10 @@ def _prewarm_for_all(code: AgentCode, userdata: dict[str, Any], watch: ThreadWat
 
 
 def _report(code: AgentCode, watch: ThreadWatch, began: float) -> TemplateReady:
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    own = tuple(sorted(file for file in files if file and "site-packages" not in file and "/lib/python" not in file))
     return TemplateReady(
         pid=os.getpid(),
         import_seconds=time.monotonic() - began,
-        modules=own,
+        modules=user_modules(),
         threads=watch.culprits(),
         code=reported(code),
     )

@@ -21,6 +21,14 @@ _LEVEL_STYLES = {
     "ERROR": "bold red",
     "CRIT": "bold white on red",
 }
+_CHANGE_STYLES = {  # what a reload did, as people know it from other diffs
+    "added": "green",
+    "removed": "red",
+    "live": "cyan",
+    "new registration": "yellow",
+    "new generation": "yellow",
+    "base": "yellow",
+}
 _AGENT_STYLES = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_magenta", "bright_blue", "yellow")
 _NARROW = 30  # a message column under this many characters starts below the other columns instead
 _FRAME = re.compile(r'(\s*)File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?')
@@ -105,7 +113,9 @@ def _body(row: Columns) -> Text:
     if row.pairs:
         body.append(" ")
     for key, value in row.pairs:
-        body.append(f" {key}=", "dim").append(value, "dim")
+        body.append(f" {key}=", "dim").append(
+            value, _CHANGE_STYLES.get(value.strip('"'), "dim") if key == "kind" else "dim"
+        )
     return body
 
 

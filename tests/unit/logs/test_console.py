@@ -134,3 +134,13 @@ def test_findings_stand_in_a_frame_below_the_line(width: int) -> None:
     assert (top[0], bottom[0]) == ("╭", "╰")
     assert [row.strip("│ ") for row in framed] == [text.strip() for text in findings.split("\n")]
     assert all(len(row) <= width for row in (top, *framed, bottom))
+
+
+def test_changes_of_a_reload_are_coloured_like_a_diff() -> None:
+    """Green for what came, red for what went, yellow for what was replaced; other fields stay quiet."""
+    console = ConsoleLines(width=lambda: 120)
+    codes = {"added": "32", "removed": "31", "new generation": "33"}
+    for kind, code in codes.items():
+        text = console(line("change applied", agent="a", kind=kind))
+        assert f"\x1b[{code}m" in text.partition("kind=")[2]
+    assert "\x1b[32m" not in console(line("event", agent="a", other="added")).partition("other=")[2]
