@@ -81,18 +81,30 @@ def reset_signals() -> None:
         if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    owner = os.getpid()
-
-    def ignore(number: int, _frame: FrameType | None) -> None:
-        # Not SIG_IGN: that would be inherited by a program which the user's code starts and later terminates.
-        if os.getpid() != owner:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, ignore)
+    for number in _LEFT_TO_THE_HOST:
+        signal.signal(number, _leave_to_host)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
+
+
+_LEFT_TO_THE_HOST = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _leave_to_host(_number: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN: that would be inherited by a program which the user's code starts and later terminates."""
+
+
+def _hear_again() -> None:
+    """What user code forks ends by these signals as everywhere, unless the user's own handlers are in their place.
+
+    At the fork and not in the handler: a signal that comes just before a blocking call would be handled after it.
+    """
+    for number in _LEFT_TO_THE_HOST:
+        if signal.getsignal(number) is _leave_to_host:
+            signal.signal(number, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_hear_again)
 
 
 def reseed() -> None:
