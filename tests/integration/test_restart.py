@@ -76,7 +76,8 @@ async def wait_jobs(agent: AgentHost, room: str, count: int, *, timeout: float =
 async def test_failed_job_comes_back_with_everything_it_had(agent: AgentHost, failure: str) -> None:
     """A new dispatch with the same metadata and attributes; the attempt is counted; the old dispatch is gone."""
     first = await dispatch(agent.server, "room", f"{failure} 1")
-    offers = await wait_jobs(agent, "room", 2)
+    # A job over its memory limit is asked to end, and its entrypoint has 15 s for it.
+    offers = await wait_jobs(agent, "room", 2, timeout=30.0)
     await agent.ended(offers[1].job_id, JobStatus.SUCCESS)
     facts = [agent.facts(offer.job_id) for offer in offers]
     assert [fact["attempt"] for fact in facts] == [1, 2]
