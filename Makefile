@@ -7,6 +7,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 FAST := tests/unit tests/golden tests/architecture tests/docs
 
+# sockets have short paths, pytest-xdist's folders long ones
+SHORT_PATHS = --basetemp="$$(mktemp -d)"
+
 # Real processes and servers keep real time, which a busy machine can spoil: what failed is run once more, by itself and
 # one after another. A fault fails again.
 pytest_twice = $(BIN)/pytest -q $(1) || $(BIN)/pytest -q --last-failed --last-failed-no-failures=none $(filter-out -n 2,$(1))
@@ -29,7 +32,7 @@ run: $(READY)
 test: lint
 	$(call pytest_twice,-n 2 -m 'not slow' $(FAST))
 	$(BIN)/agenthost server install
-	$(call pytest_twice,tests/integration tests/chaos)
+	$(call pytest_twice,-n 2 $(SHORT_PATHS) tests/integration tests/chaos)
 	$(call pytest_twice,-n 2 tests/e2e)
 
 check: lint fast
