@@ -52,7 +52,6 @@ class Hook:
         self._process: HookProcess | None = None
         self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
-        self.replaced = 0
 
     async def start(self) -> None:
         """Have a process that is ready. Raises ProcessFailed, with the user's error where it is theirs."""
@@ -126,7 +125,6 @@ class Hook:
         """A handler that hangs may hold the whole loop: the stacks go to the log, the process goes."""
         if self._process is process:
             self._process = None
-            self.replaced += 1
             self._home.log.warning(
                 "hook process replaced", agent=self._agent, pid=process.pid, reason="no answer in time"
             )
