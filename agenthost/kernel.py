@@ -5,7 +5,6 @@ without prctl or /proc the acts that only Linux knows do nothing and say so by t
 """
 
 import ctypes
-import errno
 import os
 import resource
 import signal
@@ -132,10 +131,10 @@ def send_signal(pid: int, number: int) -> bool:
 
 
 def children() -> list[int]:
-    """Pids of this process's children, zombies and adopted orphans included."""
+    """Pids of this process's children, zombies and adopted orphans included. Raises OSError without descriptors."""
     try:
         lists = [Path(task.path, "children").read_text() for task in os.scandir("/proc/self/task")]
-    except OSError:
+    except FileNotFoundError:
         import psutil  # a kernel without /proc/*/children, or macOS
 
         return [child.pid for child in psutil.Process().children()]
@@ -178,15 +177,13 @@ def started_with(pid: int, variable: str, value: str) -> bool:
 
 
 def private_memory(pid: int) -> int | None:
-    """Bytes of memory that only this process has (USS); None when it is gone or may not be read."""
+    """Bytes of memory that only this process has (USS); None when it is gone or cannot be read now."""
     if not LINUX:
         return _psutil_memory(pid)
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ESRCH, errno.EACCES):
-            return None
-        raise
+    except OSError:
+        return None
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 

@@ -5,6 +5,7 @@ pays. Clients that come before it is there wait in the socket's own queue.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aiohttp import web
 
+_log = logging.getLogger("agenthost.http")
+
+_RETRY_SECONDS = 1.0
 _STOP_SECONDS = 1.0  # for answers that are under way; they take milliseconds
 _BACKLOG = 128
 _TURNS_TO_ACCEPT = 5
@@ -25,6 +29,7 @@ class LazySite:
         self._make_app = make_app
         self._runner: web.AppRunner | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
 
     def start(self) -> None:
         """Listen. Raises OSError."""
@@ -35,6 +40,7 @@ class LazySite:
     async def stop(self) -> None:
         """Stop listening and close every connection; also fine when nobody ever came."""
         asyncio.get_running_loop().remove_reader(self._socket)
+        self._stopped.set()
         if self._starting is not None:
             await self._starting
         if self._runner is not None:
@@ -50,6 +56,20 @@ class LazySite:
         self._starting = loop.create_task(self._serve())
 
     async def _serve(self) -> None:
+        """A process without a descriptor to import with tries again: its clients are still in the queue."""
+        while not self._stopped.is_set():
+            try:
+                await self._open()
+                return
+            except OSError as error:
+                _log.warning("http cannot be served now (%s); tried again in %g s", error.strerror, _RETRY_SECONDS)
+            try:
+                async with asyncio.timeout(_RETRY_SECONDS):
+                    await self._stopped.wait()
+            except TimeoutError:
+                pass  # it is time
+
+    async def _open(self) -> None:
         from aiohttp import web
 
         self._runner = web.AppRunner(self._make_app(), access_log=None, shutdown_timeout=_STOP_SECONDS)

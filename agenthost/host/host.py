@@ -20,6 +20,7 @@ from agenthost.host.drain import drain
 from agenthost.host.fleet import Fleet
 from agenthost.host.host_status import host_status
 from agenthost.host.household import recovery_of
+from agenthost.host.name_lookup import NameLookup
 from agenthost.host.reconciler import start
 from agenthost.host.registrar import Registrar
 from agenthost.host.reloading import Read, Reloader, reload_paths
@@ -144,7 +145,8 @@ class Host:
             )
             self.surfaces = Surfaces(self, status=self.status, metrics=self.fleet.metrics)
             stack.push_async_callback(self.fleet.close)
-            session = await stack.enter_async_context(aiohttp.ClientSession())
+            connector = aiohttp.TCPConnector(resolver=NameLookup())
+            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
             self.fleet.registrar = Registrar(session, tasks=tasks, jobs=self.fleet.jobs)
             self.reloader = Reloader(self.fleet, read=self._read, refusal=self._no_reload, reloaded=self._reloaded)
             self._recovery = recovery_of(self.fleet, session, tasks)

@@ -16,7 +16,7 @@ from agenthost.config.examination import Loaded
 from agenthost.config.findings import ConfigError
 from agenthost.config.findings_text import plain, render
 from agenthost.config.model import Config
-from agenthost.errors import AgentHostError, EntrypointError, ExitCode
+from agenthost.errors import AgentHostError, EntrypointError, EnvironmentRefused, ExitCode
 from agenthost.host.fleet import Fleet
 from agenthost.host.reconciler import UnusableCode, reconcile
 from agenthost.logs.events import get_logger
@@ -127,8 +127,11 @@ class Reloader:
         return ReloadReport(ok=True, changes=changes)
 
     async def _compare(self) -> "Comparison":
-        """Read everything again, and see what is different. Raises ConfigError."""
-        loaded = await asyncio.to_thread(self._read)
+        """Read everything again, and see what is different. Raises ConfigError, EnvironmentRefused."""
+        try:
+            loaded = await asyncio.to_thread(self._read)
+        except (OSError, RuntimeError) as error:  # the system has no descriptor, or no thread, for it now
+            raise EnvironmentRefused(f"the file cannot be read now: {error}; reload again") from error
         fleet = self._fleet
         paths = _fingerprint_of_paths(loaded.config)
         running = {key: agent.generation.code_fingerprint + self._paths for key, agent in fleet.agents.items()}

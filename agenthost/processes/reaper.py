@@ -81,14 +81,18 @@ class Reaper:
             os.killpg(pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass  # nobody is left in its first process group
-        if self._kill_strangers(pid, number):
-            # A daemon on its way to its program shows no environment of its own yet.
-            asyncio.get_running_loop().call_later(_LOOK_AGAIN_SECONDS, self._kill_strangers, pid, number)
+        self._kill_strangers(pid, number, looks=2)
 
-    def _kill_strangers(self, pid: int, number: int) -> bool:
-        """True when there are adopted children of whom nothing tells whose they are."""
-        unknown = False
-        for child in kernel.children():
+    def _kill_strangers(self, pid: int, number: int, looks: int) -> None:
+        """Have so many looks, a second apart, if there are adopted children of whom nothing tells whose they are.
+
+        A daemon on its way to its program shows no environment of its own yet. A look without descriptors is none.
+        """
+        try:
+            children, unknown = kernel.children(), False
+        except OSError:
+            children, unknown, looks = [], True, looks + 1
+        for child in children:
             if child in self._waiting or child in self._spared:
                 continue
             if kernel.session_of(child) == pid or kernel.started_with(child, kernel.PROCESS_NUMBER, str(number)):
@@ -96,7 +100,9 @@ class Reaper:
                     kernel.send_signal(each, signal.SIGKILL)
             else:
                 unknown = True
-        return unknown
+        if unknown and looks > 1:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_LOOK_AGAIN_SECONDS, self._kill_strangers, pid, number, looks - 1)
 
     def reap(self) -> None:
         """Reap all that have ended."""

@@ -7,8 +7,9 @@ the server may be away for a while.
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import TypeVar
 
 from agenthost.config.model import Restart
 from agenthost.errors import AgentHostError, ConnectionLost
@@ -28,6 +29,7 @@ SETTLE_SECONDS = 5.0
 _ROOM_IS_GONE = frozenset({"room closed", "room deleted"})
 _MOST_STORIES = 1000
 
+T = TypeVar("T")
 Spawn = Callable[[Coroutine[None, None, None]], "asyncio.Task[None]"]
 
 
@@ -62,7 +64,8 @@ class Restarter:
         self._closed = closed
         self._metrics = metrics
         self._log = log
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._restarts: set[asyncio.Task[None]] = set()
+        self._marks: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
         self._stories: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
@@ -80,7 +83,7 @@ class Restarter:
         match verdict:
             case Again():
                 log.warning("restart planned", attempt=verdict.attempt, in_seconds=round(verdict.delay, 2))
-                self._start(self._bring_back(job, verdict, story, log))
+                self._start(self._bring_back(job, verdict, story, log), self._restarts)
                 return
             case GiveUp():
                 self._metrics.given_up(job.agent)
@@ -88,20 +91,23 @@ class Restarter:
             case None:
                 pass
         if job.marks and job.outcome.reason not in _ROOM_IS_GONE:
-            self._start(self._mark(job, log))
+            self._start(self._mark(job, log), self._marks)
 
     async def settle(self) -> None:
         """Finish what is under way, without its waits; what takes longer than SETTLE_SECONDS is given up."""
         self._hurry.set()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=SETTLE_SECONDS)
-            if late:
-                self._log.error("jobs not restarted", jobs=len(late), reason="the host ends")
+        if not self._restarts | self._marks:
+            return
+        await asyncio.wait(self._restarts | self._marks, timeout=SETTLE_SECONDS)
+        if self._restarts:
+            self._log.error("jobs not restarted", jobs=len(self._restarts), reason="the host ends")
+        if self._marks:
+            self._log.warning("dispatches not deleted", jobs=len(self._marks), reason="the host ends")
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
         task = self._spawn(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _bring_back(self, job: EndedJob, again: Again, story: tuple[str, ...], log: EventLogger) -> None:
         if not self._closed():
@@ -120,30 +126,21 @@ class Restarter:
         log.info("dispatched again", cause="restart", attempt=again.attempt, new_dispatch_id=done.dispatch_id)
 
     async def _redispatch_surely(self, job: EndedJob, again: Again) -> Redispatched:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + PERSIST_SECONDS
-        tries = 0
-        while True:
-            try:
-                return await redispatch(
-                    job.server,
-                    job.dispatch,
-                    sid=job.sid,
-                    attempt=again.attempt,
-                    ghost=job.identity,
-                    needs_people=again.needs_people,
-                )
-            except ConnectionLost:
-                delay = reconnect_delay(tries, random.random())
-                if loop.time() + delay > deadline:
-                    raise
-            await asyncio.sleep(delay)
-            tries += 1
+        return await _persist(
+            lambda: redispatch(
+                job.server,
+                job.dispatch,
+                sid=job.sid,
+                attempt=again.attempt,
+                ghost=job.identity,
+                needs_people=again.needs_people,
+            )
+        )
 
     async def _mark(self, job: EndedJob, log: EventLogger) -> None:
-        """No other host shall take an end on purpose for a loss."""
+        """No other host shall take an end on purpose for a loss, not even one that comes while the server is away."""
         try:
-            await job.server.delete_dispatch(job.dispatch.room, job.dispatch.id)
+            await _persist(lambda: job.server.delete_dispatch(job.dispatch.room, job.dispatch.id))
         except AgentHostError as error:
             # The usual case is a room that has closed in the same moment; then there is nothing to be mistaken about.
             log.debug("dispatch not deleted", reason=str(error))
@@ -160,3 +157,19 @@ class Restarter:
         self._stories[dispatch_id] = story
         while len(self._stories) > _MOST_STORIES:
             self._stories.popitem(last=False)
+
+
+async def _persist(call: Callable[[], Awaitable[T]]) -> T:
+    """Call the server, again and again while it is away. Raises ConnectionLost after PERSIST_SECONDS, CallRefused."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PERSIST_SECONDS
+    tries = 0
+    while True:
+        try:
+            return await call()
+        except ConnectionLost:
+            delay = reconnect_delay(tries, random.random())
+            if loop.time() + delay > deadline:
+                raise
+        await asyncio.sleep(delay)
+        tries += 1

@@ -37,6 +37,12 @@ class Notifier:
 
     def start(self) -> None:
         """Raises NotifierFailed."""
+        try:
+            self._observer = self._start()
+        except (OSError, RuntimeError) as error:
+            raise NotifierFailed(_reason(error)) from error
+
+    def _start(self) -> "BaseObserver":
         from watchdog.events import FileSystemEventHandler
         from watchdog.observers import Observer
 
@@ -44,12 +50,9 @@ class Notifier:
             dispatch = staticmethod(self._heard)  # every kind of event, in a thread of watchdog
 
         self._handler = Handler()
-        try:
-            self._observer = Observer()
-            self._observer.start()
-        except OSError as error:
-            self._observer = None
-            raise NotifierFailed(error.strerror or str(error)) from error
+        observer = Observer()
+        observer.start()
+        return observer
 
     def stop(self) -> None:
         """No call of `on_event` after this one; also fine when it never started."""
@@ -77,10 +80,10 @@ class Notifier:
     def _add(self, observer: "BaseObserver", path: Path, identity: tuple[int, int]) -> bool:
         try:
             watch = observer.schedule(self._handler, os.fspath(path), recursive=False)
-        except OSError as error:
-            if error.errno in _GONE:
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread to be had
+            if isinstance(error, OSError) and error.errno in _GONE:
                 return False
-            raise NotifierFailed(error.strerror or str(error)) from error
+            raise NotifierFailed(_reason(error)) from error
         self._watches[path] = identity, watch
         return True
 
@@ -97,6 +100,10 @@ class Notifier:
             return True
         folder, name = os.path.split(path)
         return folder in interests and interests[folder].covers(name, is_folder=is_folder)
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _importance(item: tuple[Path, Interest]) -> tuple[bool, int]:

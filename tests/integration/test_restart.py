@@ -10,7 +10,7 @@ from livekit.protocol import agent_dispatch
 
 from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
-from agenthost.testing.values import OfferResult
+from agenthost.testing.values import Faults, OfferResult
 from tests.support.agent_host import AGENT, AgentHost, start_agent
 from tests.support.polling import poll
 from tests.support.protocols import RunHost
@@ -225,6 +225,23 @@ async def test_recovery_has_ended_jobs_take_their_dispatch_along(
     await poll(lambda: dispatch_id not in dispatches, timeout=15, what="the dispatch is still there")
     (offer,) = await wait_jobs(agent, "room", 1)
     assert agent.host.events("job ended", job_id=offer.job_id)
+
+
+async def test_dispatch_of_a_job_that_ended_while_the_server_was_away_is_deleted_later(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """Else the next look at the room would take an end on purpose for a loss, and send another agent."""
+    agent = await start_agent(run_host, fake_server, tmp_path, CODE, "recovery: { sweep: false }\n")
+    dispatch_id = await dispatch(fake_server, "room", "wait 1")
+    (offer,) = await wait_jobs(agent, "room", 1)
+    await agent.wait_facts(offer.job_id)
+    fake_server.faults = Faults(fail_calls=503)
+    agent.let_go("enough")
+    await agent.ended(offer.job_id, JobStatus.SUCCESS)
+    dispatches = fake_server.rooms.room("room").dispatches
+    assert dispatch_id in dispatches
+    fake_server.faults = Faults()
+    await poll(lambda: dispatch_id not in dispatches, timeout=15, what="the dispatch is still there")
 
 
 async def test_counts_of_restarts_are_metrics(
