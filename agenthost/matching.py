@@ -8,7 +8,6 @@ import fnmatch
 import operator
 import re
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from typing import Any
 
 from agenthost.config.conditions import AllOf, AnyOf, Condition, Matches, NotHolding, Sample
@@ -16,7 +15,7 @@ from agenthost.config.matcher_scalars import WILDCARDS
 from agenthost.config.matchers import Compare, Equals, Every, Exists, Glob, Matcher, NotMatching, OneOf, Order, Regex
 from agenthost.config.regexes import RegexSet
 from agenthost.config.subjects import Subject
-from agenthost.offer_values import Values
+from agenthost.offer_values import HASH_BITS, Values, stable_hash
 
 Predicate = Callable[[Values], bool]
 
@@ -26,7 +25,7 @@ _ORDERS: dict[Order, Callable[[Any, Any], bool]] = {
     Order.LT: operator.lt,
     Order.LE: operator.le,
 }
-_SAMPLE_BYTES = 8
+_HASH_MASK = (1 << HASH_BITS) - 1
 
 
 class Compiler:
@@ -190,12 +189,12 @@ def _not(inner: Predicate) -> Predicate:
 
 
 def _sample(agent: str, rule: str, fraction: float) -> Predicate:
-    threshold = int(fraction * (1 << 8 * _SAMPLE_BYTES))
-    prefix = blake2b(f"{agent}\0{rule}\0".encode(errors="surrogatepass"), digest_size=_SAMPLE_BYTES)
+    """Picks by multiply-shift hashing: the room is hashed once per offer, each rule only multiplies and adds.
 
-    def holds(values: Values) -> bool:
-        digest = prefix.copy()
-        digest.update(values.room_name.encode(errors="surrogatepass"))
-        return int.from_bytes(digest.digest()) < threshold
-
-    return holds
+    The odd factor makes that a permutation of all hashes, so a share is exact; factor and addend of the rule make the
+    picks of two rules independent of each other.
+    """
+    threshold = int(fraction * (1 << HASH_BITS))
+    key = stable_hash(f"{agent}\0{rule}", 2 * HASH_BITS)
+    factor, addend = (key >> HASH_BITS) | 1, key & _HASH_MASK
+    return lambda values: (values.room_hash * factor + addend) & _HASH_MASK < threshold

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from types import MappingProxyType
 
 from agenthost.config.matcher_scalars import WEEKDAYS
@@ -17,6 +18,8 @@ from agenthost.jobs import EMPTY, Offer, ParticipantInfo, RoomInfo
 
 MAX_TEXT = 4096
 """Characters of a text that matchers see; what follows is cut off, so that no offer makes a decision slow."""
+
+HASH_BITS = 64
 
 _NOBODY = ParticipantInfo(identity="")
 _UNREAD = object()
@@ -37,7 +40,7 @@ class Facts:
 class Values:
     """The values of one offer: `value(i)` is that of `subjects[i]`, and `regex_sets[i]` are the regexes about it."""
 
-    __slots__ = ("_documents", "_facts", "_hits", "_offer", "_regex_sets", "_subjects", "_values")
+    __slots__ = ("_documents", "_facts", "_hits", "_offer", "_regex_sets", "_room_hash", "_subjects", "_values")
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Values:
         regex_sets: Mapping[int, RegexSet] = _NO_REGEXES,
     ) -> None:
         self._offer = offer
+        self._room_hash: int | None = None
         self._facts = facts
         self._subjects = subjects
         self._regex_sets = regex_sets
@@ -55,8 +59,11 @@ class Values:
         self._documents: dict[str, object] = {}
 
     @property
-    def room_name(self) -> str:
-        return self._offer.room.name
+    def room_hash(self) -> int:
+        """Of the room's name, `HASH_BITS` wide, the same on every machine: what `sample` picks by."""
+        if self._room_hash is None:
+            self._room_hash = stable_hash(self._offer.room.name, HASH_BITS)
+        return self._room_hash
 
     def value(self, index: int) -> object:
         """None when missing; text is cut at `MAX_TEXT`."""
@@ -93,6 +100,11 @@ class Values:
         if root not in self._documents:
             self._documents[root] = parse_json(_TEXTS[root](self._offer))
         return self._documents[root]
+
+
+def stable_hash(text: str, bits: int) -> int:
+    """The same number for a text on every machine and after every start, as long as `sample` shall pick alike."""
+    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=bits // 8).digest())
 
 
 def parse_json(text: str) -> object:

@@ -175,10 +175,25 @@ def test_larger_sample_keeps_the_rooms_of_the_smaller() -> None:
     assert small < {offer.room.name for offer in offers if holds({"sample": "30%"}, offer)}
 
 
+def test_samples_of_two_rules_are_independent() -> None:
+    """A canary of a tenth and a trial of a half share a twentieth of the rooms, whatever the rules are called."""
+    offers = [make_offer(f"support-{number:05}") for number in range(2000)]
+    for first, second in (("canary", "trial"), ("rule 1", "rule 2"), ("a", "b")):
+        both = [holds({"sample": "10%"}, o, rule=first) and holds({"sample": "50%"}, o, rule=second) for o in offers]
+        assert 60 < sum(both) < 150, (first, second)
+
+
+def test_whole_and_no_sample_are_exact() -> None:
+    """Neither loses a room to rounding."""
+    offers = [make_offer(f"room-{number}") for number in range(300)]
+    assert all(holds({"sample": "100%"}, offer) for offer in offers)
+    assert not any(holds({"sample": "0%"}, offer) for offer in offers)
+
+
 def test_sample_is_the_same_on_every_machine() -> None:
     """Hosts of a cluster agree, today and after an upgrade: these rooms are picked for good."""
     picked = [f"room-{number}" for number in range(30) if holds({"sample": "10%"}, make_offer(f"room-{number}"))]
-    assert picked == ["room-0", "room-2"]
+    assert picked == ["room-4", "room-9"]
 
 
 @pytest.mark.parametrize(
