@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from agenthost.config.collector import Collector
 from agenthost.config.findings import Finding, Severity
 from agenthost.config.model import Config, LiveKitConfig
+from agenthost.config.units import format_duration
 
 TIMEOUT_SECONDS = 5.0
 MAX_SKEW_SECONDS = 10.0
@@ -23,20 +24,24 @@ def check_server(config: Config, shown: str) -> tuple[Finding, ...]:
     """One harmless request to the server of `config`, and what is wrong with the answer."""
     findings = Collector(shown)
     livekit = config.livekit
-    if not (livekit.url and livekit.api_key and livekit.api_secret):
+    if not (livekit.url and livekit.api_key and livekit.api_secret):  # --no-secrets passes over what is missing
         hint = "set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
         findings.report("AH401", "there is no server to ask", path=("livekit",), hint=hint)
         return findings.findings()
     try:
         status, headers = _ask(livekit)
     except (OSError, http.client.HTTPException, ssl.SSLError) as error:
-        reason = getattr(error, "reason", None) or error
-        message = f"{_origin(livekit.url)} does not answer: {reason}"
+        message = f"{_origin(livekit.url)} does not answer: {_reason(error)}"
         findings.report("AH401", message, path=("livekit", "url"), hint="check LIVEKIT_URL, and that the server runs")
         return findings.findings()
     _judge(status, livekit, findings)
     _check_clock(headers.get("Date"), findings)
     return findings.findings()
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return getattr(reason, "strerror", None) or str(reason)
 
 
 def _ask(livekit: LiveKitConfig) -> tuple[int, Mapping[str, str]]:
@@ -87,6 +92,8 @@ def _check_clock(date: str | None, findings: Collector) -> None:
         return
     skew = theirs - time.time()
     if abs(skew) > MAX_SKEW_SECONDS:
-        message = f"the server's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+        step = 60 if abs(skew) > 600 else 1  # seconds; a clock that is hours off is not off by seconds
+        off = format_duration(round(abs(skew) / step) * step)
+        message = f"the server's clock is {off} {'ahead of' if skew > 0 else 'behind'} this machine's"
         hint = "set the clock; tokens are refused when it is too far off"
         findings.report("AH403", message, severity=Severity.WARNING, path=("livekit",), hint=hint)

@@ -21,6 +21,7 @@ from agenthost.config.resolve import Resolved
 from agenthost.config.units import format_duration
 from agenthost.ipc.messages import InitFailed, Message, TemplateReady, TemplateSpec, decode, encode
 from agenthost.processes.base_exec import THREAD_LIMITS
+from agenthost.processes.reaper import ExitStatus
 
 AT_ONCE = 4
 START_SECONDS = 20.0
@@ -37,6 +38,17 @@ class Imported:
     tracebacks: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NoAnswer:
+    """The process was stopped when its time was over (`ended` is None), or ended before it had imported anything.
+
+    `stacks` is what it wrote about where it stood.
+    """
+
+    stacks: str
+    ended: ExitStatus | None
+
+
 def check_by_importing(config: Config, resolved: Resolved, shown: str) -> Imported:
     """Import every agent's code; `shown` is what findings call the file."""
     findings = Collector(shown)
@@ -45,14 +57,13 @@ def check_by_importing(config: Config, resolved: Resolved, shown: str) -> Import
         answers = list(executor.map(lambda agent: _probe(agent, config), agents))
     tracebacks = []
     for agent, answer in zip(agents, answers, strict=True):
-        _report(agent, answer, _blamed(answer, agent, resolved), findings)
+        _report(agent, answer, _blamed(answer, agent, resolved), config.folder, findings)
         if isinstance(answer, InitFailed) and answer.traceback:
             tracebacks.append(answer.traceback)
     return Imported(findings=findings.findings(), tracebacks=tuple(dict.fromkeys(tracebacks)))
 
 
-def _probe(agent: AgentConfig, config: Config) -> Message | str:
-    """The process's answer; a text is what it wrote when its time was over, or died without a word."""
+def _probe(agent: AgentConfig, config: Config) -> Message | _NoAnswer:
     receive, send = os.pipe()
     command = [sys.executable, "-m", "agenthost.child.import_probe", str(agent.limits.init), str(send), *config.preload]
     with os.fdopen(receive, "rb") as answers:
@@ -66,13 +77,15 @@ def _probe(agent: AgentConfig, config: Config) -> Message | str:
             start_new_session=True,
         )
         os.close(send)
+        ended = False
         try:
             process.communicate(encode(_spec(agent, config)), timeout=START_SECONDS + agent.limits.init)
+            ended = process.returncode != -signal.SIGALRM  # the alarm of its own time limit
         except subprocess.TimeoutExpired:
-            pass  # it hangs where not even the watchdog thread gets a turn; killed below
+            pass  # it hangs where not even the alarm is heard; killed below
         finally:
             _kill_group(process)
-        return _answer(answers.read())
+        return _answer(answers.read(), process.returncode if ended else None)
 
 
 def _spec(agent: AgentConfig, config: Config) -> TemplateSpec:
@@ -106,35 +119,38 @@ def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _answer(data: bytes) -> Message | str:
+def _answer(data: bytes, code: int | None) -> Message | _NoAnswer:
     try:
         return decode(data)
     except ValueError:
-        return data.decode(errors="replace")
+        ended = None if code is None else ExitStatus(code=code) if code >= 0 else ExitStatus(code=None, signal=-code)
+        return _NoAnswer(stacks=data.decode(errors="replace"), ended=ended)
 
 
-def _blamed(answer: Message | str, agent: AgentConfig, resolved: Resolved) -> Node:
+def _blamed(answer: Message | _NoAnswer, agent: AgentConfig, resolved: Resolved) -> Node:
     """The place in the file that a finding is about: `preload` if that failed, else the agent's entrypoint."""
     if isinstance(answer, InitFailed) and answer.phase == "preload":
         return resolved.host.entries["preload"]
     return resolved.agents[agent.id].entries["entrypoint"]
 
 
-def _report(agent: AgentConfig, answer: Message | str, node: Node, findings: Collector) -> None:
+def _report(agent: AgentConfig, answer: Message | _NoAnswer, node: Node, folder: Path, findings: Collector) -> None:
     match answer:
         case InitFailed():
             place = f"{Path(answer.file).name}:{answer.line}" if answer.file else ""
             hint = f"raised in {place}" if place else "correct the reference or the code"
             findings.about("AH265", answer.message, node, hint=hint)
         case TemplateReady(threads=threads) if threads:
-            message = f"importing the code of `{agent.id}` leaves {'; '.join(threads)}"
+            left = "; ".join(threads).replace(f"{folder}{os.sep}", "")
+            message = f"importing the code of `{agent.id}` leaves {left}"
             findings.warn("AH267", message, node, hint="start threads in `prewarm` or in the entrypoint")
-        case str() as stacks:
+        case _NoAnswer(ended=None, stacks=stacks):
             limit = format_duration(agent.limits.init)
             message = f"importing the code of `{agent.id}` takes longer than `limits.init` ({limit})"
-            if not stacks:
-                message = f"the process that imported the code of `{agent.id}` died without a word"
-            findings.about("AH266", message, node, hint=_hanging_at(stacks, os.fspath(agent.working_dir)))
+            findings.about("AH266", message, node, hint=_hanging_at(stacks, os.fspath(folder)))
+        case _NoAnswer(ended=ended):
+            message = f"importing the code of `{agent.id}` ended the process: {ended}"
+            findings.about("AH268", message, node, hint="import it by hand to see what it writes")
         case _:
             pass  # imported, and nothing to say about it
 

@@ -12,6 +12,7 @@ from agenthost.errors import ExitCode
 
 if TYPE_CHECKING:
     from agenthost.config.loading import Examination, Options
+    from agenthost.config.model import Config
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,17 +35,18 @@ def run(args: argparse.Namespace) -> int:
 
     options = Options(
         environ=os.environ,
-        command="validate",
+        command="start" if args.connect else "validate",  # asking a server takes one, as `start` does
         profile=args.profile,
         overrides=args.overrides,
         env_file=args.env_file,
         secrets=not args.no_secrets,
     )
     examination, fixed = _examine(args.file, options, fix=args.fix)
+    config = examination.config  # whether the imports work does not matter to the server
     if args.imports:
         examination = _import(examination)
-    if args.connect:
-        examination = _connect(examination)
+    if args.connect and config is not None:
+        examination = _connect(examination, config)
     _show(examination, args.format, fixed)
     return _exit_code(examination, deny_warnings=args.deny_warnings)
 
@@ -79,13 +81,11 @@ def _import(examination: "Examination") -> "Examination":
     return with_findings(examination, Stage.IMPORTS, imported.findings)
 
 
-def _connect(examination: "Examination") -> "Examination":
+def _connect(examination: "Examination", config: "Config") -> "Examination":
     from agenthost.cli.connect_check import check_server
     from agenthost.config.loading import Stage, with_findings
 
-    if examination.config is None:
-        return examination
-    return with_findings(examination, Stage.SERVER, check_server(examination.config, str(examination.file)))
+    return with_findings(examination, Stage.SERVER, check_server(config, str(examination.file)))
 
 
 def _show(examination: "Examination", form: str, fixed: int) -> None:
@@ -133,6 +133,10 @@ def _stages(examination: "Examination") -> dict[str, bool | None]:
 
 
 def _exit_code(examination: "Examination", *, deny_warnings: bool) -> ExitCode:
-    if any(finding.severity.value == "error" for finding in examination.findings):
+    """What is wrong with the file or the code comes first: that alone cannot get better by itself."""
+    errors = {finding.code for finding in examination.findings if finding.severity.value == "error"}
+    if errors - {"AH401", "AH402"}:
         return ExitCode.CONFIG
+    if errors:
+        return ExitCode.REFUSED if "AH402" in errors else ExitCode.UNREACHABLE
     return ExitCode.FAILURE if deny_warnings and examination.findings else ExitCode.OK

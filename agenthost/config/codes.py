@@ -244,6 +244,12 @@ _MEANING = _codes(
         "A process with threads cannot be forked safely, so every job of this agent gets a fresh interpreter,"
         " which is slower and larger. Start threads in `prewarm` or in the entrypoint instead.",
     ),
+    (
+        "AH268",
+        "the import ends the process",
+        "Importing the module called `os._exit` or crashed in native code, so no job could ever start "
+        "(`validate --import`).",
+    ),
 )
 
 _ENVIRONMENT = _codes(

@@ -103,6 +103,9 @@ def _compose(text: str, findings: Collector) -> yaml.Node | None:
         report_character(int(error.position), text, findings)
         return None
     except yaml.MarkedYAMLError as error:
+        if "nesting depth" in (error.problem or ""):  # newer libyaml gives up at 1000, reading ahead of its events
+            _report_depth(error.problem_mark, findings)
+            return None
         report_syntax(error, text, findings)
         return None
     if root is None:
@@ -117,11 +120,15 @@ def _within_depth(text: str, findings: Collector) -> bool:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                findings.report("AH006", f"nested more than {MAX_DEPTH} levels deep", _start(event.start_mark))
+                _report_depth(event.start_mark, findings)
                 return False
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
     return True
+
+
+def _report_depth(mark: "_Mark | None", findings: Collector) -> None:
+    findings.report("AH006", f"nested more than {MAX_DEPTH} levels deep", _start(mark))
 
 
 class _TooManyNodes(Exception):

@@ -72,6 +72,7 @@ def as_github(finding: Finding) -> str:
     if finding.line:
         place += f",col={finding.column},endColumn={finding.end_column}"
     text = f"{finding.message}: {finding.hint}" if finding.hint else finding.message
+    text += "".join(f"; line {place.line}: {place.message}" for place in finding.related)
     return f"::{finding.severity.value} {place},title={finding.code}::{_escape_data(text)}"
 
 

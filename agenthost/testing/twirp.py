@@ -3,8 +3,10 @@
 Twirp over protobuf, with the grants checked as the real server does. Anything else answers `bad_route`.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 import jwt
@@ -60,6 +62,11 @@ class ServerApi:
 
     async def handle(self, request: web.Request) -> web.Response:
         """One call, from HTTP to HTTP."""
+        response = await self._answer(request)
+        response.headers["Date"] = formatdate(time.time() + self._faults().clock_offset, usegmt=True)
+        return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
         method = f"{request.match_info['service']}/{request.match_info['method']}"
         failure = self._faults().fail_calls
         if failure is not None:

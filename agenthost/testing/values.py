@@ -114,6 +114,7 @@ class Faults:
     register_delay    seconds before `register` is answered
     lose_assignments  a worker that accepts an offer hears nothing more of it
     fail_calls        HTTP status of every call of the server API, instead of an answer
+    clock_offset      seconds by which the clock of the server API is ahead
     """
 
     refuse_with: int | None = None
@@ -123,6 +124,7 @@ class Faults:
     register_delay: float = 0.0
     lose_assignments: bool = False
     fail_calls: int | None = None
+    clock_offset: float = 0.0
 
 
 def new_id(prefix: str) -> str:

@@ -13,6 +13,7 @@ from agenthost.cli.connect_check import check_server
 from agenthost.config.loading import Options, examine_text
 from agenthost.config.model import Config
 from agenthost.testing.livekit_server import FakeLiveKitServer
+from agenthost.testing.values import Faults
 from tests.support.protocols import Server
 
 SECRET = "canary secret that is long enough for a signature"
@@ -29,13 +30,12 @@ def config(folder: Path, url: str, key: str = "key", secret: str = SECRET) -> Co
 
 
 @contextmanager
-def answering(status: int, date: str) -> Iterator[str]:
+def answering(status: int) -> Iterator[str]:
     """An HTTP server that says the same to everybody; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_response_only(status)
-            self.send_header("Date", date)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -82,17 +82,18 @@ def test_no_server_and_another_one_are_told_apart(tmp_path: Path) -> None:
     """Nobody there; somebody, but not LiveKit."""
     (finding,) = check_server(config(tmp_path, "ws://127.0.0.1:9"), "f.yaml")
     assert (finding.code, "does not answer" in finding.message) == ("AH401", True)
-    with answering(404, "") as url:
+    with answering(404) as url:
         (finding,) = check_server(config(tmp_path, url), "f.yaml")
     assert (finding.code, "HTTP 404" in finding.message) == ("AH401", True)
 
 
-def test_a_clock_that_is_off_is_a_warning(tmp_path: Path) -> None:
+async def test_a_clock_that_is_off_is_a_warning(tmp_path: Path) -> None:
     """Tokens carry times."""
-    with answering(200, "Mon, 02 Mar 2020 09:00:00 GMT") as url:
-        (finding,) = check_server(config(tmp_path, url), "f.yaml")
+    async with FakeLiveKitServer(faults=Faults(clock_offset=-3600)) as server:
+        given = config(tmp_path, server.url, server.api_key, server.api_secret)
+        (finding,) = await asyncio.to_thread(check_server, given, "f.yaml")
     assert (finding.code, finding.severity.value) == ("AH403", "warning")
-    assert "behind this machine's" in finding.message
+    assert "1h behind this machine's" in finding.message
 
 
 def test_a_password_in_the_url_is_not_repeated(tmp_path: Path) -> None:

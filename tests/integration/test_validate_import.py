@@ -61,7 +61,7 @@ def test_each_way_to_fail_has_its_finding(folder: Path) -> None:
     assert found["threaded"].startswith("AH267")
     assert "'poller', started at" in found["threaded"]
     assert "probed_threaded.py:2" in found["threaded"]
-    assert "died without a word" in found["exiting"]
+    assert found["exiting"].startswith("AH268 importing the code of `exiting` ended the process: exit code 3")
     assert found["leaving"].startswith("AH265")
 
 

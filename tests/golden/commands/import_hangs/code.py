@@ -1,0 +1,6 @@
+import time
+
+time.sleep(600)
+
+
+async def entrypoint(ctx): ...

@@ -1,0 +1,6 @@
+import os
+
+KEY = os.environ["PROVIDER_KEY"]
+
+
+async def entrypoint(ctx): ...
