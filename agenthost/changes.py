@@ -27,7 +27,8 @@ _SPELLED = {
 class AgentChange:
     """What changes for one agent. Each tuple holds the paths that are the reason, in the file's spelling.
 
-    `added` and `removed` exclude everything else; an agent with no reason at all is kept as it is.
+    `added` and `removed` exclude everything else; an agent with no reason at all is kept as it is. `successor` is the
+    id of the added agent that a removed one goes on as, "" if none: only its id is another.
     """
 
     agent: str
@@ -36,6 +37,7 @@ class AgentChange:
     generation: tuple[str, ...] = ()
     added: bool = False
     removed: bool = False
+    successor: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -72,7 +74,13 @@ def diff(old: Plan, new: Plan) -> PlanChange:
     host = sorted(set(_changed_host_keys(old.config, new.config)))
     base = tuple(path for path in host if _apply(FILE, path) is Apply.BASE)
     shared = _reasons_for_all(old, new, host, base)
-    changes = [_agent_change(old.agents[key], new.agents.get(key), shared) for key in old.agents]
+    heirs = _successors(old, new)
+    changes = [
+        _agent_change(agent, new.agents[key], shared)
+        if key in new.agents
+        else AgentChange(agent=key, removed=True, successor=heirs.get(key, ""))
+        for key, agent in old.agents.items()
+    ]
     changes += [AgentChange(agent=key, added=True) for key in new.agents if key not in old.agents]
     told = {*base, *(path for reasons in shared.values() for path in reasons)}
     return PlanChange(agents=tuple(changes), base=base, host=tuple(path for path in host if path not in told))
@@ -96,9 +104,30 @@ def _seen(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("LIVEKIT_API_")}
 
 
-def _agent_change(old: AgentPlan, new: AgentPlan | None, shared: Mapping[Apply, tuple[str, ...]]) -> AgentChange:
-    if new is None:
-        return AgentChange(agent=old.id, removed=True)
+def _successors(old: Plan, new: Plan) -> Mapping[str, str]:
+    """Who goes on for an agent that is gone: the one that registers alike, else one that runs the same entrypoint."""
+    gone = [agent for key, agent in old.agents.items() if key not in new.agents]
+    come = [agent for key, agent in new.agents.items() if key not in old.agents]
+    found: dict[str, str] = {}
+    for is_heir in (_registers_alike, _runs_alike):
+        for agent in gone:
+            heirs = (one.id for one in come if one.id not in found.values() and is_heir(agent, one))
+            heir = next(heirs, "") if agent.id not in found else ""
+            if heir:
+                found[agent.id] = heir
+    return found
+
+
+def _registers_alike(old: AgentPlan, new: AgentPlan) -> bool:
+    return old.registration is not None and new.registration is not None and new.registration.is_alike(old.registration)
+
+
+def _runs_alike(old: AgentPlan, new: AgentPlan) -> bool:
+    registered = old.registration is not None and new.registration is not None
+    return registered and (old.config.entrypoint, old.config.type) == (new.config.entrypoint, new.config.type)
+
+
+def _agent_change(old: AgentPlan, new: AgentPlan, shared: Mapping[Apply, tuple[str, ...]]) -> AgentChange:
     by_class: dict[Apply, list[str]] = {apply: [] for apply in Apply}
     for path in sorted(set(_changed(old.config, new.config))):
         by_class[_apply(FILE.children["agents"], path) or Apply.LIVE].append(path)

@@ -4,7 +4,7 @@ A Plan has one AgentPlan for each agent and one RegistrationKey for each worker 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from agenthost.code_values import CodeValues
@@ -23,6 +23,10 @@ class RegistrationKey:
     type: JobType
     deployment: str
     server: LiveKitConfig
+
+    def is_alike(self, other: "RegistrationKey") -> bool:
+        """Whether both are one worker to the server (or to two servers)."""
+        return replace(self, server=other.server) == other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,9 +77,7 @@ class Connection:
             pinged = False
             match frame.type:
                 case aiohttp.WSMsgType.BINARY:
-                    event = self._decode(frame.data)
-                    if not isinstance(event, wire.Pong):
-                        return event
+                    return self._decode(frame.data)
                 case aiohttp.WSMsgType.TEXT:
                     raise ConnectionLost(f"{self._shown} sent text where the worker protocol is binary")
                 case _:

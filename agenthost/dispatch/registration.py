@@ -4,6 +4,7 @@
         ▲                          │            ▲
         └──────connection lost─────┴──if retired┘
     RegistrationRefused before the first success ends `run` with it.
+    REGISTERED: the server has shown that it knows this worker and its load. Its answer to `register` comes before that.
 
 Runs on the host's loop. It speaks the worker protocol and keeps the socket open, with jittered back-off, for ever;
 what to answer and what to do with a job it leaves to the `Desk` it is given.
@@ -18,16 +19,15 @@ from enum import Enum
 from typing import Protocol
 
 from agenthost.dispatch import wire
-from agenthost.dispatch.connection import Connection
+from agenthost.dispatch.accepted import ASSIGNMENT_SECONDS, AcceptedOffers, Reserving
+from agenthost.dispatch.connection import REGISTER_SECONDS, Connection
+from agenthost.dispatch.receipts import Receipts
 from agenthost.errors import ConnectionLost, RegistrationRefused
 from agenthost.jobs import Accept, Assignment, JobStatus, Offer, Reject
 from agenthost.logs.events import EventLogger
 from agenthost.plan import RegistrationKey
 from agenthost.restarts import STABLE_AFTER_SECONDS, reconnect_delay
 from agenthost.version import __version__
-
-ASSIGNMENT_SECONDS = 4.0
-"""The server answers an accepted offer within its own 3 s or never; then the slot is given back."""
 
 AVAILABLE_BELOW = 0.69
 """The server offers nothing to a worker that reports 0.70 or more (its `agents.target_load`), even if available."""
@@ -48,27 +48,17 @@ class LoadReport:
     jobs: int
 
 
-class Desk(Protocol):
+class Desk(Reserving, Protocol):
     """Who decides about offers and runs the jobs of one registration."""
 
     async def answer(self, offer: Offer) -> Accept | Reject:
         """Within the deadline of an offer; never raises."""
-
-    def give_back(self, job_id: str, reason: str) -> None:
-        """The accepted offer was not assigned: its slot and process are free again."""
 
     def assigned(self, assignment: Assignment, registration: "Registration") -> None:
         """The job is ours; what becomes of it is reported to this registration."""
 
     def terminated(self, job_id: str) -> None:
         """The server ended the job."""
-
-
-@dataclass(slots=True)
-class _Accepted:
-    offer: Offer
-    accept: Accept
-    given_back: asyncio.TimerHandle
 
 
 class Registration:
@@ -93,9 +83,10 @@ class Registration:
         self._on_change = on_change
         self._connection: Connection | None = None
         self._retired = False
-        self._accepted: dict[str, _Accepted] = {}
+        self._accepted = AcceptedOffers(desk)
         self._load = LoadReport(full=False, fraction=0.0, jobs=0)
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
+        self._receipts = Receipts()
 
     def is_closed(self) -> bool:
         return self.state is RegistrationState.CLOSED
@@ -120,6 +111,7 @@ class Registration:
                 return
             if self._retired:
                 self.state = RegistrationState.CLOSED
+                self._receipts.release()
                 return
             attempt = 0 if time.monotonic() - began >= STABLE_AFTER_SECONDS else attempt
             delay = reconnect_delay(attempt, random.random())
@@ -130,8 +122,15 @@ class Registration:
     def report_load(self, load: LoadReport) -> None:
         """Tell the server now how full this worker is."""
         self._load = load
-        if self.state is RegistrationState.REGISTERED:
+        if self._is_connected:
             self._send_load()
+
+    async def heard(self) -> None:
+        """Until the server has read all that it was told here, over however many connections; or until `close`."""
+        if not self.is_closed():
+            number = self._receipts.number()
+            self._outgoing.put_nowait(wire.ping(number))
+            await self._receipts.wait(number)
 
     def retire(self) -> None:
         """Take no more offers. Should the connection be lost there is no other: the server forgets the jobs with it."""
@@ -140,7 +139,7 @@ class Registration:
 
     def report_job(self, job_id: str, status: JobStatus, error: str = "") -> None:
         """Tell the server what became of a job; while there is no connection nobody would listen, so it is dropped."""
-        if self.state is RegistrationState.REGISTERED:
+        if self._is_connected:
             self._outgoing.put_nowait(wire.job_status(job_id, status, error))
         else:
             self._log.debug("job status not sent", job_id=job_id, status=status.value, reason=self.reason)
@@ -154,6 +153,7 @@ class Registration:
         if self.state is RegistrationState.CLOSED:
             return
         self.state = RegistrationState.CLOSED
+        self._receipts.release()
         connection = self._connection
         if connection is not None:
             try:
@@ -180,15 +180,17 @@ class Registration:
             self._enter(connection, registered)
             async with asyncio.TaskGroup() as tasks:
                 sender = tasks.create_task(self._send_queued(connection))
+                known = tasks.create_task(self._wait_known(registered))
                 try:
                     await self._receive(connection, tasks)
                 finally:
                     sender.cancel()
+                    known.cancel()
         except* ConnectionLost as group:
             lost = _first(group)
         finally:
             self._connection = None
-            self._abandon_accepted()
+            self._accepted.abandon()
             await connection.close()
         if lost is not None and not self.is_closed():
             raise lost
@@ -198,11 +200,23 @@ class Registration:
             raise ConnectionLost("closed while registering")
         self._connection = connection
         self.worker_id = registered.worker_id
-        self.reason = ""
         while not self._outgoing.empty():
             self._outgoing.get_nowait()  # about jobs of a socket that the server has forgotten
-        self.state = RegistrationState.REGISTERED
         self._send_load()
+
+    async def _wait_known(self, registered: wire.Registered) -> None:
+        """The server answers `register` before it takes the worker into its books, and reads the load after that."""
+        try:
+            async with asyncio.timeout(REGISTER_SECONDS):
+                await self.heard()
+        except TimeoutError:
+            raise ConnectionLost(
+                f"the server answered the registration, but no ping in {REGISTER_SECONDS:.0f} s"
+            ) from None
+        if self.is_closed():
+            return
+        self.reason = ""
+        self.state = RegistrationState.REGISTERED
         self._log.info(
             "registered",
             agent_name=self.key.agent_name,
@@ -229,19 +243,20 @@ class Registration:
                     self._desk.terminated(event.job_id)
                 case wire.Ignored():
                     self._log.debug("message ignored", kind=event.kind)
-                case wire.Registered() | wire.Pong():
+                case wire.Pong():
+                    self._receipts.answered(event.number)
+                case wire.Registered():
                     pass
 
     async def _answer(self, offer: Offer) -> None:
         answer = await self._desk.answer(offer)
         if isinstance(answer, Accept):
-            timer = asyncio.get_running_loop().call_later(ASSIGNMENT_SECONDS, self._not_assigned, offer.job_id)
-            self._accepted[offer.job_id] = _Accepted(offer, answer, timer)
+            self._accepted.add(offer, answer)
         self._outgoing.put_nowait(wire.answer(offer.job_id, answer))
 
     def _assigned(self, event: wire.Assigned) -> None:
-        accepted = self._accepted.pop(event.offer.job_id, None)
-        if accepted is None:
+        accept = self._accepted.take(event.offer.job_id)
+        if accept is None:
             self.report_job(
                 event.offer.job_id,
                 JobStatus.FAILED,
@@ -249,25 +264,19 @@ class Registration:
             )
             self._log.error("job assigned too late", job_id=event.offer.job_id, room=event.offer.room.name)
             return
-        accepted.given_back.cancel()
-        assignment = Assignment(offer=event.offer, accept=accepted.accept, token=event.token, url=event.url)
+        assignment = Assignment(offer=event.offer, accept=accept, token=event.token, url=event.url)
         self._desk.assigned(assignment, self)
-
-    def _not_assigned(self, job_id: str) -> None:
-        if self._accepted.pop(job_id, None) is not None:
-            self._desk.give_back(job_id, "not assigned in time")
-
-    def _abandon_accepted(self) -> None:
-        for job_id, accepted in self._accepted.items():
-            accepted.given_back.cancel()
-            self._desk.give_back(job_id, "the connection was lost before the assignment")
-        self._accepted.clear()
 
     def _lost(self, reason: str) -> None:
         self.reason = reason
         if self.state is not RegistrationState.CLOSED:
             self.state = RegistrationState.CONNECTING
             self._on_change()
+
+    @property
+    def _is_connected(self) -> bool:
+        """Whether there is somebody to talk to: from the answer to `register` on."""
+        return self._connection is not None and not self.is_closed()
 
     def _send_load(self) -> None:
         load = self._load

@@ -51,7 +51,9 @@ class Terminated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pong:
-    """The answer to our ping."""
+    """The answer to our ping of that `number`."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def decode(data: bytes) -> ServerEvent:
         case "termination":
             return Terminated(job_id=message.termination.job_id)
         case "pong":
-            return Pong()
+            return Pong(number=message.pong.last_timestamp)
         case other:
             return Ignored(kind=other or "empty")
 
@@ -136,9 +138,10 @@ def job_status(job_id: str, status: JobStatus, error: str) -> bytes:
     return message.SerializeToString()
 
 
-def ping(timestamp_ms: int) -> bytes:
+def ping(number: int) -> bytes:
+    """The server sends `number` back; meant for a time, it may be anything."""
     message = agent.WorkerMessage()
-    message.ping.timestamp = timestamp_ms
+    message.ping.timestamp = number
     return message.SerializeToString()
 
 

@@ -48,8 +48,9 @@ class Reservation:
 
 
 class OfferDesk:
-    """The desk of the agent `receiver`; `agents` are all of the host, since a rule may pick another one's code.
+    """The desk of the agent `receiver`, or of who goes on for it.
 
+    `agents` are all of the host, since a rule may pick another one's code.
     `missed` is called with offers that this host would have taken and could not.
     """
 
@@ -60,14 +61,14 @@ class OfferDesk:
         agents: Callable[[], Mapping[str, HostedAgent]],
         slots: Slots,
         closed: Callable[[], str],
-        missed: Callable[[Offer], None],
+        missed: Callable[[HostedAgent, Offer], None],
         jobs: RunningJobs,
         load: LoadControl,
         timezone: Callable[[], str],
         metrics: Metrics,
         log: EventLogger,
     ) -> None:
-        self._receiver = receiver
+        self._first_receiver = receiver
         self._agents = agents
         self._slots = slots
         self._closed = closed
@@ -76,8 +77,16 @@ class OfferDesk:
         self._load = load
         self._timezone = timezone
         self._metrics = metrics
-        self._log = log.bind(agent=receiver.id)
+        self._events = log
         self._reserved: dict[str, Reservation] = {}
+
+    @property
+    def _receiver(self) -> HostedAgent:
+        return self._first_receiver.current
+
+    @property
+    def _log(self) -> EventLogger:
+        return self._events.bind(agent=self._receiver.id)
 
     async def answer(self, offer: Offer) -> Accept | Reject:
         """Within OFFER_SECONDS; never raises but CancelledError, and then holds nothing."""
@@ -95,7 +104,7 @@ class OfferDesk:
             answer = Reject(reason="host error", detail=repr(error))
         self._tell(answer, log.bind(milliseconds=round((time.perf_counter() - began) * 1e3, 2)))
         if isinstance(answer, Reject) and answer.reason in _MISSED:
-            self._missed(offer)
+            self._missed(self._receiver, offer)
         return answer
 
     def give_back(self, job_id: str, reason: str) -> None:
@@ -105,7 +114,7 @@ class OfferDesk:
         self._log.warning("job not assigned", job_id=job_id, reason=reason)
         reservation.generation.pool.give_back(reservation.process)
         self._free(job_id)
-        self._missed(reservation.offer)
+        self._missed(self._receiver, reservation.offer)
 
     def refusal(self, offer: Offer) -> str:
         """Why this offer would not be taken now, "" if it would; nothing is held for it. The handler is not asked."""
@@ -223,8 +232,8 @@ class OfferDesk:
         try:
             process = await generation.reserve()
         except ProcessFailed as error:
-            if target.generation is not generation:  # a reload replaced it meanwhile: the new one has processes
-                return await self._reserve(offer, decision, target, accept)
+            if target.current.generation is not generation:  # a reload replaced it: the new one has processes
+                return await self._reserve(offer, decision, target.current, accept)
             return Reject(reason="no process", detail=str(error))
         self._reserved[offer.job_id] = Reservation(
             offer=offer, decision=decision, target=target, generation=generation, process=process

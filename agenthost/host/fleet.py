@@ -80,7 +80,7 @@ class Fleet:
             agents=lambda: self.agents,
             slots=self.slots,
             closed=self.closed,
-            missed=lambda offer: self.missed(agent, offer),
+            missed=lambda receiver, offer: self.missed(receiver, offer),
             load=self.load,
             jobs=self.jobs,
             timezone=lambda: self.plan.config.timezone,
@@ -102,6 +102,18 @@ class Fleet:
         self.load.report()
         if old.base is not around.base:
             self._tasks.create_task(old.base.close())
+
+    async def heard(self) -> None:
+        """Until the server knows how full every agent is."""
+        registrations = (agent.registration for agent in self.agents.values())
+        await self.registrar.heard(one for one in registrations if one is not None)
+
+    def next_number(self, agent: str) -> int:
+        """The number of an agent's next generation; jobs of one that was removed and comes back keep theirs."""
+        living = [one.number for one in self.retired if one.plan.id == agent]
+        if agent in self.agents:
+            living.append(self.agents[agent].generation.number)
+        return max(living, default=0) + 1
 
     @property
     def code_files(self) -> frozenset[Path]:

@@ -148,7 +148,9 @@ class Host:
             connector = aiohttp.TCPConnector(resolver=NameLookup())
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
             self.fleet.registrar = Registrar(session, tasks=tasks, jobs=self.fleet.jobs)
-            self.reloader = Reloader(self.fleet, read=self._read, refusal=self._no_reload, reloaded=self._reloaded)
+            self.reloader = Reloader(
+                self.fleet, read=self._read, refusal=self._no_reload, applied=self._reloaded, told=self._reload_told
+            )
             self._recovery = recovery_of(self.fleet, session, tasks)
             stack.push_async_callback(tasks.cancel)
             stack.push_async_callback(self.fleet.registrar.close)
@@ -198,11 +200,15 @@ class Host:
     async def _reloaded(self, report: ReloadReport) -> None:
         if report.ok:
             config = self.fleet.plan.config
-            self._logs.apply(config.log)
             if config.reload.rejoin:
                 self.fleet.rejoin()
             await self.surfaces.follow(config)
         self._watch()
+
+    def _reload_told(self, report: ReloadReport) -> None:
+        """How it went is still said as the log was configured before: another level must not swallow it."""
+        if report.ok:
+            self._logs.apply(self.fleet.plan.config.log)
 
     def _no_reload(self) -> str:
         return "" if self.state is HostState.RUNNING else self.state.value

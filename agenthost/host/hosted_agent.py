@@ -13,12 +13,21 @@ from agenthost.processes.job_process import JobProcess
 
 
 class HostedAgent:
-    """`plan` and `generation` are what the next offer meets; `registration` is None where it registers nothing."""
+    """`plan` and `generation` are what the next offer meets; `registration` is None where it registers nothing.
+
+    `successor` is who goes on for it, once it has been removed and another has its place under another id.
+    """
 
     def __init__(self, plan: AgentPlan, generation: Generation) -> None:
         self.plan = plan
         self.generation = generation
         self.registration: Registration | None = None
+        self.successor: HostedAgent | None = None
+
+    @property
+    def current(self) -> "HostedAgent":
+        """Who answers for it now: itself, or who goes on for it."""
+        return self if self.successor is None else self.successor.current
 
     @property
     def id(self) -> str:

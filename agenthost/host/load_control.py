@@ -42,8 +42,15 @@ class _Scope:
 @dataclass(slots=True)
 class _Sent:
     report: LoadReport | None = None
-    at: float = 0.0
+    at: float = -math.inf
     timer: asyncio.TimerHandle | None = None
+
+    def forget_rate(self) -> None:
+        """The next report need not wait for its turn."""
+        self.at = -math.inf
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class LoadControl:
@@ -63,18 +70,23 @@ class LoadControl:
         self._closed = closed
         self._log = log
         self._scopes: dict[str, _Scope] = {}
+        self._sent: WeakKeyDictionary[Registration, _Sent] = WeakKeyDictionary()
         self._tuned = asyncio.Event()
         self.tune(limits)
         self._machine = MachineLoad(cpu=None, memory=None)
         self._sampler = MachineSampler()
-        self._sent: WeakKeyDictionary[Registration, _Sent] = WeakKeyDictionary()
 
     def tune(self, limits: LoadLimits) -> None:
-        """Take over the host's limits and those of all agents there are now; brakes that are on stay on."""
+        """Take over the host's limits and those of all agents there are now; brakes that are on stay on.
+
+        What that makes of the load is told without delay: somebody may wait for it.
+        """
         wanted = {HOST: limits} | {key: agent.config.load for key, agent in self._agents().items()}
         self._scopes = {key: self._scopes.get(key) or _Scope(own) for key, own in wanted.items()}
         for key, own in wanted.items():
             self._scopes[key].limits = own
+        for sent in self._sent.values():
+            sent.forget_rate()
         self._tuned.set()
 
     async def run(self) -> None:

@@ -3,6 +3,7 @@
 Runs on the host's loop. In order: new base (if what it imports changed), new templates up and proven, new
 registrations open; until here every failure leaves the host exactly as it was. Then plan, generations and
 registrations are replaced in one step of the loop, so an offer meets the old host or the new one and nothing between.
+It ends when the server knows: who dispatches a job from then on is served by what is new.
 """
 
 import asyncio
@@ -75,6 +76,7 @@ async def reconcile(fleet: Fleet, plan: Plan, change: PlanChange) -> None:
         await _throw_away(fleet, prepared)
         raise
     _swap(fleet, plan, change, prepared)
+    await fleet.heard()
 
 
 async def _prepare(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> tuple[Plan, PlanChange]:
@@ -90,7 +92,7 @@ async def _prepare(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepa
 async def _start_generations(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> None:
     for one in change.agents:
         if one.added or one.generation:
-            number = fleet.agents[one.agent].generation.number + 1 if one.agent in fleet.agents else 1
+            number = fleet.next_number(one.agent)
             prepared.generations[one.agent] = Generation(plan.agents[one.agent], number, prepared.around)
     proofs = [generation.prove() for generation in prepared.generations.values()]
     results = await asyncio.gather(*proofs, return_exceptions=True)
@@ -138,10 +140,11 @@ def _swap(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> N
     """One step of the loop: no await here."""
     agents = {key: prepared.agents.get(key) or fleet.agents[key] for key in plan.agents}
     for one in change.agents:
-        if one.removed:
-            _retire(fleet, fleet.agents[one.agent])
-        else:
+        if not one.removed:
             _update(fleet, agents[one.agent], plan.agents[one.agent], one, prepared)
+    for one in change.agents:
+        if one.removed:
+            _retire(fleet, fleet.agents[one.agent], agents.get(one.successor))
     fleet.adopt(plan, agents, prepared.around)
     for generation in prepared.generations.values():
         fleet.keep(generation)
@@ -160,15 +163,17 @@ def _update(fleet: Fleet, agent: HostedAgent, plan: AgentPlan, change: AgentChan
             fleet.registrar.retire(agent.id, old, agent.registration)
 
 
-def _retire(fleet: Fleet, agent: HostedAgent) -> None:
+def _retire(fleet: Fleet, agent: HostedAgent, successor: HostedAgent | None) -> None:
+    """What was dispatched for the old name is for the successor to take, until the server knows the new one."""
     fleet.retire(agent.generation)
+    agent.successor = successor
     if agent.registration is not None:
-        fleet.registrar.retire(agent.id, agent.registration)
+        heir = successor.registration if successor is not None else None
+        fleet.registrar.retire(agent.current.id, agent.registration, heir)
 
 
 async def _throw_away(fleet: Fleet, prepared: Prepared) -> None:
-    for agent, registration in prepared.registrations.items():
-        fleet.registrar.retire(agent, registration)
+    await asyncio.gather(*map(fleet.registrar.discard, prepared.registrations.values()))
     await asyncio.gather(*(generation.retire() for generation in prepared.generations.values()))
     if prepared.around.base is not fleet.around.base:
         await prepared.around.base.close()

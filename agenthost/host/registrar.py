@@ -6,13 +6,13 @@ server made before it heard that it is full.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 
 import aiohttp
 
+from agenthost.dispatch.accepted import ASSIGNMENT_SECONDS
 from agenthost.dispatch.connection import Connection, ServerAddress, connect
-from agenthost.dispatch.registration import ASSIGNMENT_SECONDS, Desk, LoadReport, Registration, RegistrationState
+from agenthost.dispatch.registration import Desk, LoadReport, Registration, RegistrationState
 from agenthost.dispatch.token import Credentials
 from agenthost.errors import ConnectionLost, RegistrationRefused
 from agenthost.host.running_jobs import RunningJobs
@@ -20,12 +20,13 @@ from agenthost.host.tasks import Tasks
 from agenthost.logs.events import get_logger
 from agenthost.plan import RegistrationKey
 
-_OVERLAP_SECONDS = 0.5
-"""For the same name: until the server has read on the new socket that it is available."""
-
 _FAREWELL_SECONDS = 6.0
 """For another name or deployment: after a new one has come up the server takes up to 5 s to find out who is there, and
 what was dispatched for the old one meanwhile, or just before, is offered only then."""
+
+
+HEARD_SECONDS = 2.0
+"""A server that answers no ping for so long takes no dispatch either; a reload need not wait for its return."""
 
 
 class Registrar:
@@ -84,22 +85,29 @@ class Registrar:
     def retire(self, agent: str, registration: Registration, successor: Registration | None = None) -> None:
         """Take no more offers on it soon; it closes when the last job that came over it has ended.
 
-        Not at once: where `successor` has the same name, the server must have heard that it is available before it
+        Not at once where there is a `successor`: one of the same name must be known to be available before the server
         hears that this one is full, and the two sockets are not read in order.
         """
-        alike = successor is not None and replace(successor.key, server=registration.key.server) == registration.key
-        seconds = _OVERLAP_SECONDS if alike or successor is None else _FAREWELL_SECONDS
-        asyncio.get_running_loop().call_later(seconds, self._retire, agent, registration)
-
-    def _retire(self, agent: str, registration: Registration) -> None:
-        registration.retire()
         self._retired[registration] = agent
-        asyncio.get_running_loop().call_later(ASSIGNMENT_SECONDS, self._quiet, registration)
+        self._tasks.create_task(self._retire(registration, successor))
+
+    async def _retire(self, registration: Registration, successor: Registration | None) -> None:
+        if successor is not None and successor.key.is_alike(registration.key):
+            await successor.heard()
+        elif successor is not None:
+            await asyncio.sleep(_FAREWELL_SECONDS)
+        registration.retire()
+        await asyncio.sleep(ASSIGNMENT_SECONDS)
+        self._quiet(registration)
 
     def _quiet(self, registration: Registration) -> None:
         """No offer that was made before the server knew better can still become a job."""
         self._closable.add(registration)
         self.close_idle()
+
+    async def discard(self, registration: Registration) -> None:
+        """Close one that never took an offer."""
+        await self._close(registration)
 
     def retired(self, agent: str) -> tuple[Registration, ...]:
         """Those of an agent that are still open for their jobs."""
@@ -129,6 +137,15 @@ class Registrar:
         registration.report_load(load)
         self._open.add(registration)
         return registration
+
+    async def heard(self, registrations: Iterable[Registration]) -> None:
+        """Until the server knows all that these told it, but no longer than HEARD_SECONDS."""
+        waiting = [asyncio.ensure_future(one.heard()) for one in registrations]
+        if not waiting:
+            return
+        _, deaf = await asyncio.wait(waiting, timeout=HEARD_SECONDS)
+        for one in deaf:
+            one.cancel()
 
     def _connector(self, key: RegistrationKey) -> Callable[[], "asyncio.Future[Connection]"]:
         server = key.server

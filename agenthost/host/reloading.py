@@ -41,7 +41,7 @@ class Comparison:
 
 class Reloader:
     """`read` reads and checks the file again (in a thread); `refusal` says why no reload is possible now ("" if it is);
-    `reloaded` is called with every report.
+    `applied` is called with every report, and what it does belongs to the reload; `told` when it has been logged.
 
     `watched_files` are those that the last reload read (after a failure: those of the one before, too), `failed_files`
     the user's code that could not be used last; `read_at` is when the reload began, in seconds since the epoch.
@@ -53,12 +53,14 @@ class Reloader:
         *,
         read: Read,
         refusal: Callable[[], str],
-        reloaded: Callable[[ReloadReport], Awaitable[None]],
+        applied: Callable[[ReloadReport], Awaitable[None]],
+        told: Callable[[ReloadReport], None],
     ) -> None:
         self._fleet = fleet
         self._read = read
         self._refusal = refusal
-        self._reloaded = reloaded
+        self._applied = applied
+        self._told = told
         self._busy = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._log = get_logger("reload")
@@ -93,9 +95,13 @@ class Reloader:
             if refusal:
                 return ReloadReport(ok=False, refused=True, error=f"no reload now: the host is {refusal}")
             self.read_at = time.time()
-            report = replace(await self._reload(), seconds=time.monotonic() - began)
-            self._tell(report)
-            await self._reloaded(report)
+            mended = self.has_failed
+            report = await self._reload()
+            self.last = _outcome(report)
+            await self._applied(report)
+            report = replace(report, seconds=time.monotonic() - began)
+            self._tell(report, mended=mended)
+            self._told(report)
             return report
 
     async def plan(self) -> PlanReport:
@@ -144,26 +150,31 @@ class Reloader:
         jobs = {key: fleet.jobs.of_agent(key) for key in fleet.agents}
         return Comparison(plan=new, change=change, jobs=jobs, paths=paths)
 
-    def _tell(self, report: ReloadReport) -> None:
-        changed = [line for line in report.changes if line.changes]
-        mended = {"mended": True} if self.has_failed else {}
+    def _tell(self, report: ReloadReport, *, mended: bool) -> None:
+        changed = _changed(report)
+        log = self._log.bind(mended=True) if mended else self._log
         if not report.ok:
-            self.last = ReloadStatus(ok=False, at=time.time(), message=report.error)
             self._log.bind(**_details(report)).error(
                 "reload failed", error=report.error, effect="everything goes on as it was"
             )
-        elif changed:
-            self.last = ReloadStatus(
-                ok=True, at=time.time(), message=f"{len(changed)} change{'s' * (len(changed) > 1)} applied"
-            )
-            for line in changed:
-                self._log.info("change applied", agent=line.agent, kind=line.kind, reasons=list(line.reasons))
-            self._log.bind(**mended).info("reloaded", changes=len(changed), seconds=round(report.seconds, 3))
-        else:
-            self.last = ReloadStatus(ok=True, at=time.time(), message="nothing changed")
-            log = self._log.bind(**mended)
-            level = log.info if mended else log.debug
-            level("reloaded", changes=0, seconds=round(report.seconds, 3))
+            return
+        for line in changed:
+            self._log.info("change applied", agent=line.agent, kind=line.kind, reasons=list(line.reasons))
+        level = log.info if changed or mended else log.debug
+        level("reloaded", changes=len(changed), seconds=round(report.seconds, 3))
+
+
+def _changed(report: ReloadReport) -> list[ChangeLine]:
+    return [line for line in report.changes if line.changes]
+
+
+def _outcome(report: ReloadReport) -> ReloadStatus:
+    """What `status` shows of it."""
+    if not report.ok:
+        return ReloadStatus(ok=False, at=time.time(), message=report.error)
+    count = len(_changed(report))
+    message = f"{count} change{'s' * (count > 1)} applied" if count else "nothing changed"
+    return ReloadStatus(ok=True, at=time.time(), message=message)
 
 
 def _details(report: ReloadReport) -> dict[str, str]:
@@ -204,7 +215,13 @@ def _lines(change: PlanChange, jobs: Mapping[str, int]) -> tuple[ChangeLine, ...
     if change.host:
         lines.append(ChangeLine(agent="", kind="live", reasons=change.host))
     for one in change.agents:
-        reasons = {"new generation": one.generation, "new registration": one.registration, "live": one.live}
+        heir = (f"goes on as `{one.successor}`",) if one.successor else ()
+        reasons = {
+            "new generation": one.generation,
+            "new registration": one.registration,
+            "live": one.live,
+            "removed": heir,
+        }
         running = jobs.get(one.agent, 0)
         lines += [
             ChangeLine(agent=one.agent, kind=kind, reasons=reasons.get(kind, ()), jobs=running) for kind in one.kinds

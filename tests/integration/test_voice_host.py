@@ -62,7 +62,8 @@ async def test_a_reload_takes_over_what_the_code_says_now(
     assert unchanged.fields["changes"] == 0
     write(tmp_path, "afterwards")
     host.signal(signal.SIGHUP)
-    await host.wait_event("registered", agent_name="afterwards", timeout=60)
+    await host.wait_event("reloaded", count=2, timeout=60)
+    assert host.events("registered", agent_name="afterwards")
     offered = await fake_server.offer("room", agent_name="afterwards")
     assert offered.outcome is OfferOutcome.ASSIGNED
     await fake_server.wait_status(offered.job_id, JobStatus.SUCCESS)

@@ -19,7 +19,9 @@ ENVIRON = {"LIVEKIT_URL": "ws://one", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SEC
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a module that has everything the files below name."""
     path = tmp_path_factory.mktemp("changes")
-    (path / "module.py").write_text("async def entrypoint(ctx): ...\nasync def handler(req): ...\ndef load(): ...\n")
+    (path / "module.py").write_text(
+        "async def entrypoint(ctx): ...\nasync def other(ctx): ...\nasync def handler(req): ...\ndef load(): ...\n"
+    )
     return path
 
 
@@ -110,6 +112,31 @@ def test_comments_and_positions_change_nothing(folder: Path) -> None:
     """Moving a rule down a line is no edit."""
     rule = "requests: { rules: [{ name: r, when: { room.name: x }, action: reject }] }\n"
     assert diff(make(folder, FILE + rule), make(folder, f"# a comment\n\n{FILE}\n{rule}")).nothing
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "successors"),
+    [
+        ("a: module:entrypoint", "b: module:entrypoint", {"a": "b"}),
+        ("a: module:entrypoint", "b: module:other", {"a": ""}),
+        ("a: module:entrypoint", "b: { agent_name: a, entrypoint: module:other }", {"a": "b"}),
+        ("a: module:entrypoint", "b: { type: publisher, entrypoint: module:entrypoint }", {"a": ""}),
+        ("a: module:entrypoint", "b: { register: false, entrypoint: module:entrypoint }", {"a": ""}),
+        (
+            "a: module:entrypoint\n  b: module:entrypoint",
+            "c: module:entrypoint\n  d: { agent_name: a, entrypoint: module:entrypoint }",
+            {"a": "d", "b": "c"},
+        ),
+    ],
+    ids=["renamed", "other code", "same name", "other type", "not registered", "both renamed"],
+)
+def test_agent_under_another_id_goes_on_for_the_old_one(
+    folder: Path, old: str, new: str, successors: dict[str, str]
+) -> None:
+    """One that registers alike before one that runs the same code; each for one other."""
+    header = "requests: { accept: { identity: 'x-{job.id}' } }\nagents:\n  "
+    change = diff(make(folder, f"{header}{old}\n"), make(folder, f"{header}{new}\n"))
+    assert {one.agent: one.successor for one in change.agents if one.removed} == successors
 
 
 NAMES = st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True, min_size=1)

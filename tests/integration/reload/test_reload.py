@@ -127,13 +127,54 @@ async def test_same_second_edit_of_equal_size_is_seen(edited: Edited) -> None:
 
 async def test_live_keys_change_without_a_new_generation_or_registration(edited: Edited) -> None:
     """Slots, settings and rules: the next offer sees them."""
-    yaml = YAML.replace("max_jobs: 50", "max_jobs: 1") + "requests: { otherwise: reject }\n"
-    await edited.change(yaml=yaml)
+    await edited.change(yaml=YAML + "requests: { otherwise: reject }\n")
     refused = await edited.server.offer("x", agent_name="a")
     assert refused.outcome is OfferOutcome.REJECTED
     await edited.host.wait_event("offer rejected", reason="otherwise")
+    await edited.change(yaml=YAML.replace("max_jobs: 50", "max_jobs: 1"))
+    assert (await edited.server.offer("y", agent_name="a")).outcome is OfferOutcome.NO_WORKER
     assert not edited.host.events("change applied", kind="new generation")
     assert len(edited.host.events("registered")) == 1
+
+
+async def test_reload_is_over_when_the_server_knows_of_it(edited: Edited) -> None:
+    """Whoever dispatches on the line `reloaded` finds the load, the name and the rules that the file has now."""
+    for number in range(4):
+        full = YAML.replace("max_jobs: 50", "max_jobs: 1")
+        await edited.change(yaml=full)
+        assert (await edited.server.offer(f"full-{number}", agent_name="a")).outcome is OfferOutcome.NO_WORKER
+        await edited.change(yaml=YAML.replace("max_jobs: 50", f"max_jobs: {60 + number}"))
+        assert await edited.job(f"free-{number}") == "1"
+        (edited.folder / f"leave-free-{number}").touch()
+        await edited.wait_running(1)
+    for number in range(4):
+        name = f"renamed-{number}"
+        await edited.change(yaml=YAML.replace("agent_name: a", f"agent_name: {name}"))
+        assert await edited.job(name, agent_name=name) == "1"
+
+
+async def test_agent_under_another_id_takes_what_was_dispatched_for_it_before(edited: Edited) -> None:
+    """The id of the file's only agent is its name: a new name is a new agent, which goes on for the old one."""
+    await edited.change(yaml=YAML.replace("agent_name: a", "agent_name: b"))
+    assert edited.host.events("change applied", agent="a", kind="removed", reasons=["goes on as `b`"])
+    assert await edited.job("late", agent_name="a") == "1"
+    assert await edited.job("new", agent_name="b") == "1"
+    (edited.folder / "leave-late").touch()
+    await edited.host.wait_event("job ended", room="late", agent="b")
+
+
+async def test_same_name_under_another_id_is_served_by_the_new_agent(edited: Edited) -> None:
+    """To the server nothing changes but the socket; from the end of the reload on it is the new agent's code."""
+    (edited.folder / "other.py").write_text(CODE.replace("VERSION = 1", "VERSION = 2"))
+    several = (
+        "version: 1\nnum_idle_processes: 0\nload: { max_jobs: 50 }\n"
+        'http: { listen: "127.0.0.1:0" }\nlimits: { shutdown: 1s }\n'
+        "agents:\n  other: { agent_name: a, entrypoint: other:entrypoint }\n"
+    )
+    await edited.change(yaml=several)
+    for number in range(5):
+        assert await edited.job(f"room-{number}") == "2"
+    await edited.wait_running(6)
 
 
 @pytest.mark.parametrize(
