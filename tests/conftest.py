@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from livekit import api, rtc
 
 from agenthost.livekit_server.build import ensure_installed
 from agenthost.livekit_server.locate import find
+from agenthost.testing.host_process import AGENTHOST
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from tests.support.host import HostProcess
 from tests.support.protocols import Join, RunHost, Server
@@ -51,6 +52,7 @@ async def run_host(tmp_path: Path) -> AsyncIterator[RunHost]:
     """Start `agenthost <command> <arguments>`; at the end it is stopped, and no process of it may have survived.
 
     `server` puts its three variables into the environment, `env` adds to it; `cwd` defaults to the test's folder.
+    `under` is a command that execs what follows it, in surroundings of its making.
     """
     async with AsyncExitStack() as stack:
 
@@ -60,9 +62,11 @@ async def run_host(tmp_path: Path) -> AsyncIterator[RunHost]:
             server: Server | None = None,
             cwd: Path | None = None,
             env: Mapping[str, str] | None = None,
+            under: Sequence[str] = (),
         ) -> HostProcess:
             variables = (server.environment if server else {}) | dict(env or {})
-            host = HostProcess(command, *arguments, cwd=cwd or tmp_path, env=variables)
+            program = (*under, *AGENTHOST)
+            host = HostProcess(command, *arguments, cwd=cwd or tmp_path, env=variables, program=program)
             stack.push_async_callback(host.close)
             await host.start()
             return host

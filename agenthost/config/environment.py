@@ -1,4 +1,4 @@
-"""What a configuration takes from outside its file: the env file, the files of `${file:…}`, and the memory cgroup."""
+"""What a configuration takes from outside its file: the env file, and the files of `${file:…}`."""
 
 import re
 from collections.abc import Mapping
@@ -88,38 +88,3 @@ def _unquote(written: str) -> str | None:
         match = _SINGLE_QUOTED.fullmatch(written)
         return match[1] if match else None
     return re.split(r"\s+#", written, maxsplit=1)[0] if not written.startswith("#") else ""
-
-
-def memory_is_limited() -> bool:
-    """Whether this process is in a cgroup (v2 or v1) with a memory limit: only then is a share of it meaningful."""
-    try:
-        groups = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return False
-    return any(_has_limit(group) for group in groups)
-
-
-def _has_limit(group: str) -> bool:
-    _, controllers, path = group.split(":", 2)
-    root = Path("/sys/fs/cgroup")
-    if controllers == "":
-        folder = root / path.lstrip("/")
-        # In a container the own group is mounted as the root, whatever path the kernel reports.
-        return any(_limit_in(parent / "memory.max") for parent in (folder, *_parents(folder, root), root))
-    if "memory" not in controllers.split(","):
-        return False
-    root = root / "memory"
-    return any(_limit_in(folder / "memory.limit_in_bytes") for folder in (root / path.lstrip("/"), root))
-
-
-def _parents(folder: Path, root: Path) -> tuple[Path, ...]:
-    return tuple(parent for parent in folder.parents if root in parent.parents)
-
-
-def _limit_in(file: Path) -> bool:
-    try:
-        text = file.read_text().strip()
-    except OSError:
-        return False
-    # cgroup v1 says "no limit" with a number near 2**63.
-    return text.isdigit() and int(text) < 2**60

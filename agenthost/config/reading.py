@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from agenthost.cgroups import memory_limit
 from agenthost.config.build import build
 from agenthost.config.checks import check_agents, check_built, check_placement
 from agenthost.config.collector import Collector
 from agenthost.config.desugar import coerce, desugar
-from agenthost.config.environment import FileReader, memory_is_limited, read_env_file
+from agenthost.config.environment import FileReader, read_env_file
 from agenthost.config.examination import Examination, Options, Stage
 from agenthost.config.host_checks import check_credentials, check_host
 from agenthost.config.import_checks import check_imports
@@ -47,7 +48,8 @@ class Reading:
         if self._findings.has_errors():
             return self._end(Stage.SCHEMA)
         self._stages[Stage.SCHEMA] = True
-        facts = Facts(dev=self._options.command == "dev", variables=environment, memory_limited=memory_is_limited())
+        limited = memory_limit() is not None
+        facts = Facts(dev=self._options.command == "dev", variables=environment, memory_limited=limited)
         return self._examine_meaning(resolve(root, facts), environment)
 
     def _layered(self, root: Node) -> Node:

@@ -46,7 +46,7 @@ class Fleet:
         self.retired: set[Generation] = set()
         self.slots = Slots()
         self.metrics = Metrics()
-        self.jobs = RunningJobs(metrics=self.metrics, log=get_logger("jobs"), on_end=self._job_ended)
+        self.jobs = RunningJobs(metrics=self.metrics, log=get_logger("jobs"), oom=home.oom, on_end=self._job_ended)
         self.registrar: Registrar
         self.missed: Callable[[HostedAgent, Offer], None] = lambda receiver, offer: None
         self._identity = first_base.identity

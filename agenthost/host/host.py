@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from agenthost import kernel
+from agenthost.cgroups import dies_as_one
 from agenthost.errors import ExitCode
 from agenthost.host.commands import Command, Failed, Started
 from agenthost.host.drain import drain
@@ -38,6 +39,11 @@ from agenthost.status import HostState, HostStatus, PlanReport, ReloadReport
 from agenthost.watching.watcher import Watcher
 
 _log = get_logger("host")
+
+_OOM_GROUP = "memory.oom.group is 1: the kernel kills the whole container instead of one job"
+_OOM_HINT = (
+    "set limits.memory and load.memory; on Kubernetes 1.32 and later, also singleProcessOOMKill: true of the kubelet"
+)
 
 
 class Host:
@@ -162,6 +168,8 @@ class Host:
         config = self._first_plan.config
         tasks.at_end(self.surfaces.close)
         await self.surfaces.open_http(config)
+        if dies_as_one():
+            _log.warning("out of memory would end this host, too", reason=_OOM_GROUP, hint=_OOM_HINT)
         tasks.create_task(self.fleet.jobs.supervise())
         tasks.create_task(self.fleet.load.run())
         await start(self.fleet, self._first_plan)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agenthost import kernel
-from agenthost.processes.cause_of_death import own_cgroup, parse_count, read_entry, read_number, read_text
+from agenthost.cgroups import memory_limit, own_cgroup, parse_count, read_entry, read_number, read_text
 
 AVERAGE_SECONDS = 5.0
 _SHORTEST_SECONDS = 0.1
@@ -72,11 +72,6 @@ class MachineSampler:
         if used is not None:
             self._memory.add(used, seconds=seconds, at=now)
         self._last, self._last_at = cpu, now
-
-
-def in_memory_cgroup(root: Path = _ROOT) -> bool:
-    """Whether a cgroup limits the memory of this process to less than the machine has."""
-    return _memory_group(root) is not None
 
 
 class _Average:
@@ -201,42 +196,18 @@ def _cpu_list(text: str) -> frozenset[int]:
 # ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _MemoryGroup:
-    """The nearest cgroup with a limit of its own, in bytes."""
-
-    version: int
-    folder: Path
-    limit: int
-
-
 def _memory_ratio(root: Path) -> float | None:
-    group = _memory_group(root)
-    if group is None:
+    limit = memory_limit(root)
+    if limit is None:
         return _machine_memory_ratio(root)
-    v2 = group.version == 2
-    used = read_number(group.folder / ("memory.current" if v2 else "memory.usage_in_bytes"))
+    v2 = limit.version == 2
+    used = read_number(limit.folder / ("memory.current" if v2 else "memory.usage_in_bytes"))
     if used is None:
         return None
     # What was read from files and not used of late is given back before anything is killed. Version 1 counts the
     # groups below only in the `total_` entries.
-    cache = read_entry(group.folder / "memory.stat", "inactive_file" if v2 else "total_inactive_file") or 0
-    return (used - cache) / group.limit
-
-
-def _memory_group(root: Path) -> _MemoryGroup | None:
-    group = own_cgroup("memory", root)
-    if group is None:
-        return None
-    machine = read_entry(root / "proc/meminfo", "MemTotal")
-    # Version 1 writes "no limit" as a number near 2^63; neither does one hold that is above what the machine has.
-    no_limit = machine * 1024 if machine else 1 << 60
-    name = "memory.max" if group.version == 2 else "memory.limit_in_bytes"
-    for folder in group.folders:
-        limit = read_number(folder / name)
-        if limit is not None and 0 < limit < no_limit:
-            return _MemoryGroup(version=group.version, folder=folder, limit=limit)
-    return None
+    cache = read_entry(limit.folder / "memory.stat", "inactive_file" if v2 else "total_inactive_file") or 0
+    return (used - cache) / limit.bytes
 
 
 def _machine_memory_ratio(root: Path) -> float | None:

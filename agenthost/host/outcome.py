@@ -8,16 +8,21 @@ from agenthost.jobs import JobOutcome, OutcomeKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopIntent:
-    """The host decided to end the job: `kind` STOPPED is a success on the wire, the others are failures."""
+    """The host decided to end the job: `kind` STOPPED is a success on the wire, the others are failures.
+
+    `error` is what a failure is told as; "": as its reason.
+    """
 
     reason: str
     kind: OutcomeKind = OutcomeKind.STOPPED
+    error: str = ""
 
 
 def outcome_of(*, last_words: Ended | None, intent: StopIntent | None, killed_because: str, death: str) -> JobOutcome:
     """`death` is how the process itself ended (`exit code 3`, `killed by signal SIGKILL …`)."""
     if intent is not None and intent.kind is not OutcomeKind.STOPPED:
-        return JobOutcome(kind=intent.kind, reason=intent.reason, error=killed_because or intent.reason)
+        causes = [cause for cause in (intent.error, killed_because) if cause]
+        return JobOutcome(kind=intent.kind, reason=intent.reason, error="; ".join(causes) or intent.reason)
     if last_words is not None:
         return JobOutcome(kind=OutcomeKind(last_words.kind), reason=last_words.reason, error=last_words.error)
     if intent is not None:

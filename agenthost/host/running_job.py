@@ -5,7 +5,6 @@ here the answers become acts: a message to the process, a status for the server,
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable
 
@@ -17,7 +16,6 @@ from agenthost.host.supervision import Concern, JobTimes, concerns
 from agenthost.ipc.messages import ApiToken, Connected, Ended, Heartbeat, Message, StartJob, Stopping
 from agenthost.jobs import JobOutcome, JobStatus, OutcomeKind
 from agenthost.logs.events import EventLogger
-from agenthost.processes.cause_of_death import OomWatch, explain_exit
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.job_memory import MemoryWatch
 from agenthost.processes.job_process import JobProcess
@@ -47,7 +45,6 @@ class RunningJob:
         reserve: Callable[[], Awaitable[JobProcess]],
         report: Callable[[JobStatus, str], None],
         log: EventLogger,
-        oom: OomWatch,
     ) -> None:
         self.order = order
         self.process = process
@@ -61,7 +58,6 @@ class RunningJob:
         self._acted: set[Concern] = set()
         self._token_at = time.monotonic()
         self._memory = MemoryWatch(warn_bytes=order.limits.memory_warn, limit_bytes=order.limits.memory)
-        self._oom = oom
         self._started = False
         self._budget: tuple[float, float | None, float] | None = None
 
@@ -95,13 +91,12 @@ class RunningJob:
         )
         return outcome
 
-    def stop(
-        self, reason: str, kind: OutcomeKind = OutcomeKind.STOPPED, *, grace_seconds: float = GRACE_SECONDS
-    ) -> None:
-        """End it politely, with the budgets of a natural end; the first reason given stays."""
+    def stop(self, reason: str, *, error: str = "", grace_seconds: float = GRACE_SECONDS) -> None:
+        """End it politely, with the budgets of a natural end; the first reason given stays. `error`: as a failure."""
         if self._intent is not None:
             return
-        self._intent = StopIntent(reason=reason, kind=kind)
+        kind = OutcomeKind.FAILED if error else OutcomeKind.STOPPED
+        self._intent = StopIntent(reason=reason, kind=kind, error=error)
         self._ask_to_stop(grace_seconds, None, self._natural_end_seconds)
         self._log.info("job stopping", reason=reason)
 
@@ -230,8 +225,10 @@ class RunningJob:
         if verdict is None:
             return
         if verdict.over_limit:
-            self._log.error("job over its memory limit", bytes=verdict.used, limit=self.order.limits.memory)
-            self.stop("memory", OutcomeKind.FAILED)
+            limit = self.order.limits.memory or 0
+            self._log.error("job over its memory limit", bytes=verdict.used, limit=limit)
+            used = f"{verdict.used / 1e6:.0f} MB of private memory"
+            self.stop("memory", error=f"it used {used}, more than limits.memory ({limit / 1e6:.0f} MB)")
         else:
             self._log.warning("job uses much memory", bytes=verdict.used, warn=self.order.limits.memory_warn)
 
@@ -240,16 +237,12 @@ class RunningJob:
     _traceback = ""
 
     async def _ended(self) -> JobOutcome:
-        status = await self.process.ended
-        before, after = self._oom.look() if status is not None and status.signal == signal.SIGKILL else (None, None)
-        death = explain_exit(
-            status, oom_kills_before=before, oom_kills_after=after, killed_because=self.process.killed_because
-        )
+        await self.process.ended
         return outcome_of(
             last_words=self.process.last_words,
             intent=self._intent,
             killed_because=self.process.killed_because,
-            death=death,
+            death=self.process.death,
         )
 
     def _ask_to_stop(self, grace: float, budget: float | None, kill_after: float) -> None:

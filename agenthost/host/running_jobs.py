@@ -30,7 +30,7 @@ class RunningJobs:
     `told` is called with every job whose process is gone, its outcome, and the registration that it came over.
     """
 
-    def __init__(self, *, metrics: Metrics, log: EventLogger, on_end: Callable[[], None]) -> None:
+    def __init__(self, *, metrics: Metrics, log: EventLogger, oom: OomWatch, on_end: Callable[[], None]) -> None:
         self._on_end = on_end
         self._metrics = metrics
         self._log = log
@@ -42,7 +42,7 @@ class RunningJobs:
         self.idle.set()
         self.any_forced = False
         self.told: Callable[[RunningJob, JobOutcome, Registration], None] = lambda job, outcome, registration: None
-        self._oom = OomWatch()
+        self._oom = oom
 
     def start(
         self,
@@ -77,7 +77,7 @@ class RunningJobs:
         def report(status: JobStatus, error: str) -> None:
             registration.report_job(order.job_id, status, error)
 
-        job = RunningJob(order, process, reserve=target.reserve, report=report, log=self._log, oom=self._oom)
+        job = RunningJob(order, process, reserve=target.reserve, report=report, log=self._log)
         self._jobs[order.job_id] = job
         self._registrations[order.job_id] = registration
         self.idle.clear()
@@ -122,11 +122,13 @@ class RunningJobs:
                 self._changed.clear()
                 await self._changed.wait()
             await asyncio.sleep(CHECK_SECONDS)
+            self._oom.look()
             now = time.monotonic()
             for job in self.all():
                 job.check(now)
 
     async def _run(self, job: RunningJob, done: Callable[[], None]) -> None:
+        self._oom.look()  # nobody did while there was no job
         outcome: JobOutcome = await job.run()
         self.any_forced = self.any_forced or job.forced
         del self._jobs[job.order.job_id]

@@ -32,7 +32,8 @@ left behind holds an end open."""
 class ChildProcess:
     """Made before the process exists; `opened` hands over our ends, `started`, `ready` and `ended` tell its life.
 
-    `code` is what a process that was not forked reports of its code once it is ready (see `Ready`).
+    `code` is what a process that was not forked reports of its code once it is ready (see `Ready`). `killed_because`
+    is our own reason for its SIGKILL, `death` how it ended and why, once it has ("" until then).
     """
 
     def __init__(self, *, number: int, agent: str, home: ProcessHome) -> None:
@@ -41,6 +42,8 @@ class ChildProcess:
         self.agent = agent
         self.pid: int | None = None
         self.code: Mapping[str, Any] | None = None
+        self.killed_because = ""
+        self.death = ""
         self.born = loop.time()
         self.started: asyncio.Future[int] = loop.create_future()
         self.ready: asyncio.Future[float] = loop.create_future()
@@ -164,8 +167,8 @@ class ChildProcess:
             self._channel.close()
         if self._relay is not None:
             self._relay.close()
-        text = str(status) if status is not None else "never started"
-        _reject(self.ready, ProcessFailed(f"the process ended before it was ready ({text})"))
+        self.death = self._home.oom.explain(status, killed_because=self.killed_because)
+        _reject(self.ready, ProcessFailed(f"the process ended before it was ready: {self.death}"))
         _resolve(self.ended, status)
 
 

@@ -1,8 +1,9 @@
-"""What every process below the host needs of it: somebody who reaps, and a log."""
+"""What every process below the host needs of it: somebody who reaps, somebody who knows whom the kernel took, a log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agenthost.logs.events import EventLogger
+from agenthost.processes.cause_of_death import OomWatch
 from agenthost.processes.reaper import Reaper
 
 
@@ -10,3 +11,4 @@ from agenthost.processes.reaper import Reaper
 class ProcessHome:
     reaper: Reaper
     log: EventLogger
+    oom: OomWatch = field(default_factory=OomWatch)

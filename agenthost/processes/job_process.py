@@ -60,7 +60,6 @@ class JobProcess(ChildProcess):
         self.running: asyncio.Future[None] = loop.create_future()
         self.last_words: Ended | None = None
         self.init_failure: InitFailed | None = None
-        self.killed_because = ""
         self.died_idle = False
         self.on_message: Callable[[Message], None] = lambda message: None
         self._kill_timer: asyncio.TimerHandle | None = None
@@ -167,10 +166,4 @@ class JobProcess(ChildProcess):
             self._kill_timer.cancel()
         self.move(JobProcessState.EXITED)
         if not self.running.done():
-            self.running.set_exception(ProcessFailed(f"the process ended before the job started ({self.end_text})"))
-
-    @property
-    def end_text(self) -> str:
-        """How the process ended, for people; only once `ended` is done."""
-        status = self.ended.result()
-        return str(status) if status is not None else "it was never started"
+            self.running.set_exception(ProcessFailed(f"the process ended before the job started: {self.death}"))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import Message
-from agenthost.processes.cause_of_death import explain_exit
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.job_process import JobProcess, JobProcessState
@@ -179,8 +178,7 @@ class Pool:
         if process.died_idle:
             young = asyncio.get_running_loop().time() - process.born < STABLE_SECONDS
             self._died_young = self._died_young + 1 if young else 0
-            cause = explain_exit(process.ended.result(), oom_kills_before=None, oom_kills_after=None, killed_because="")
-            self._home.log.warning("idle process died", agent=self._agent, pid=process.pid, cause=cause)
+            self._home.log.warning("idle process died", agent=self._agent, pid=process.pid, cause=process.death)
 
     def _log_failure(self, error: ProcessFailed) -> None:
         phase = error.report.phase if isinstance(error, InitFailure) else "start"

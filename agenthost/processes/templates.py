@@ -32,7 +32,6 @@ from agenthost.ipc.messages import (
     encode,
 )
 from agenthost.logs.relay import OutputRelay
-from agenthost.processes.cause_of_death import explain_exit
 from agenthost.processes.child_process import InitFailure, TemplateGone
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
@@ -70,7 +69,7 @@ class Template:
         self._retry: asyncio.TimerHandle | None = None
         self._hang: asyncio.TimerHandle | None = None
         self._dying: asyncio.TimerHandle | None = None
-        self._exit: ExitStatus | None = None
+        self._death = ""
         self._let_go = False
         self._modules: tuple[str, ...] = ()
         self._closing: asyncio.Task[None] | None = None
@@ -146,7 +145,7 @@ class Template:
         self._closing = loop.create_task(self._close_output())
 
     def kill(self) -> None:
-        if self.pid is not None and self._exit is None:
+        if self.pid is not None and not self._death:
             kernel.send_signal(self.pid, signal.SIGKILL)
         self.close("killed")
 
@@ -166,8 +165,7 @@ class Template:
         self._home.reaper.exited(pid).add_done_callback(self._exited)
 
     def _exited(self, future: "asyncio.Future[ExitStatus]") -> None:
-        self._exit = future.result()
-        cause = _cause(self._exit)
+        cause = self._death = self._home.oom.explain(future.result())
         if self._forks and not self._let_go:
             self.log.warning("template died", template=self._name or "base", pid=self.pid, cause=cause)
         # What it said last is still in the socket.
@@ -199,8 +197,8 @@ class Template:
 
     def _hung_up(self) -> None:
         """Its end of the socket is gone: mostly because it died, and of what the reaper says in a moment."""
-        if self._exit is not None:
-            self._close(_cause(self._exit))
+        if self._death:
+            self._close(self._death)
         elif self.pid is None:  # never started
             self._close("it closed its socket")
         elif self._dying is None:
@@ -271,10 +269,6 @@ class Template:
             if ends is not None:
                 ends.close_theirs()
         loop.remove_writer(self._socket)
-
-
-def _cause(status: ExitStatus) -> str:
-    return explain_exit(status, oom_kills_before=None, oom_kills_after=None, killed_because="")
 
 
 class MustNotFork(ProcessFailed):

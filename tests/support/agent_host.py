@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,9 @@ class AgentHost:
         facts: dict[str, Any] = json.loads((self.folder / f"{job_id}.json").read_text())
         return facts
 
-    async def wait_facts(self, job_id: str) -> dict[str, Any]:
+    async def wait_facts(self, job_id: str, *, timeout: float = 10.0) -> dict[str, Any]:
         """What a job told that still runs."""
-        await poll((self.folder / f"{job_id}.json").exists, timeout=10, what=f"{job_id} told nothing")
+        await poll((self.folder / f"{job_id}.json").exists, timeout=timeout, what=f"{job_id} told nothing")
         return self.facts(job_id)
 
     def let_go(self, name: str) -> None:
@@ -151,6 +151,7 @@ async def start_agent(
     *,
     start_method: str = "auto",
     env: Mapping[str, str] | None = None,
+    under: Sequence[str] = (),
     ready: bool = True,
 ) -> AgentHost:
     """A host that runs `code` (after PROBE) with these further keys of its file; `ready`: wait until it is up.
@@ -163,7 +164,7 @@ async def start_agent(
     lines = [f"{key}: {value}" for key, value in defaults.items() if f"{key}:" not in keys]
     text = "\n".join(["version: 1", f"agent_name: {AGENT}", "entrypoint: my_agent:entrypoint", *lines, keys])
     file = write_agent(folder, PROBE + textwrap.dedent(code), text)
-    host = await run_host(file, server=server, env=env)
+    host = await run_host(file, server=server, env=env, under=under)
     agent = AgentHost(host, server, folder)
     if ready:
         await host.wait_event("host started", timeout=30)

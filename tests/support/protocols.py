@@ -1,6 +1,6 @@
 """The shapes of what the fixtures give, for annotations in tests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,7 @@ class RunHost(Protocol):
         server: Server | None = None,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
     ) -> HostProcess: ...
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from agenthost.cgroups import memory_limit
 from agenthost.host.brake import Brake
-from agenthost.host.machine_load import MachineLoad, MachineSampler, in_memory_cgroup
+from agenthost.host.machine_load import MachineLoad, MachineSampler
 
 GIB = 1 << 30
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -317,7 +318,7 @@ def test_version_1_writes_no_limit_as_a_huge_number(tmp_path: Path) -> None:
     machine = Version1(tmp_path)
     machine.write(f"{machine.memory_group}/memory.limit_in_bytes", "9223372036854771712\n")
     machine.available(2 * GIB)
-    assert not in_memory_cgroup(tmp_path)
+    assert memory_limit(tmp_path) is None
     assert Run(machine).last.memory == pytest.approx(0.75, abs=0.01)
 
 
@@ -326,7 +327,7 @@ def test_huge_limit_is_none_also_where_the_machine_is_unknown(tmp_path: Path) ->
     machine = Version1(tmp_path)
     machine.write(f"{machine.memory_group}/memory.limit_in_bytes", "9223372036854771712\n")
     machine.write("proc/meminfo", "")
-    assert not in_memory_cgroup(tmp_path)
+    assert memory_limit(tmp_path) is None
     assert Run(machine).last.memory is None
 
 
@@ -336,7 +337,7 @@ def test_memory_limit_further_up_counts_with_what_is_used_there(tmp_path: Path) 
     machine.write(f"{machine.group}/memory.max", "max\n")
     machine.write("sys/fs/cgroup/pod/memory.max", f"{2 * GIB}\n")
     machine.write("sys/fs/cgroup/pod/memory.current", f"{GIB}\n")
-    assert in_memory_cgroup(tmp_path)
+    assert memory_limit(tmp_path) is not None
     assert Run(machine).last.memory == pytest.approx(0.5, abs=0.01)
 
 
@@ -344,9 +345,9 @@ def test_memory_limit_further_up_counts_with_what_is_used_there(tmp_path: Path) 
 def test_memory_limit_that_limits_nothing_is_none(tmp_path: Path, limit: str) -> None:
     """No limit, nonsense, or as much as the machine has."""
     machine = Version2(tmp_path)
-    assert in_memory_cgroup(tmp_path)
+    assert memory_limit(tmp_path) is not None
     machine.write(f"{machine.group}/memory.max", limit)
-    assert not in_memory_cgroup(tmp_path)
+    assert memory_limit(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -371,7 +372,7 @@ def test_machine_that_tells_nothing_has_no_load(tmp_path: Path) -> None:
     sampler = MachineSampler(tmp_path, linux=True)
     loads = [sampler.sample(now) for now in (0.0, 1.0, 2.0)]
     assert loads == [MachineLoad(cpu=None, memory=None)] * 3
-    assert not in_memory_cgroup(tmp_path)
+    assert memory_limit(tmp_path) is None
 
 
 def test_figures_that_cease_are_forgotten_after_five_seconds(machine: Machine) -> None:

@@ -41,9 +41,11 @@ def test_ends_that_the_host_wants_are_successes_even_when_it_had_to_kill(reason:
 
 def test_memory_limit_is_a_failure_even_when_the_job_ended_politely() -> None:
     """The job's own "stopped" does not hide why it was stopped."""
-    intent = StopIntent(reason="memory", kind=OutcomeKind.FAILED)
+    intent = StopIntent(reason="memory", kind=OutcomeKind.FAILED, error="it used 2 GB")
     outcome = decide(last_words=Ended(kind="stopped", reason="memory"), intent=intent)
-    assert (outcome.status, outcome.error) == (JobStatus.FAILED, "memory")
+    assert (outcome.status, outcome.reason, outcome.error) == (JobStatus.FAILED, "memory", "it used 2 GB")
+    hung = decide(intent=intent, killed_because="did not end", death="signal SIGKILL")
+    assert hung.error == "it used 2 GB; did not end"
 
 
 def test_hang_is_timed_out_with_what_was_exceeded() -> None:
