@@ -160,6 +160,22 @@ def _children_of(pid: int) -> list[int]:
     return [int(child) for text in lists for child in text.split()]
 
 
+def is_below(pid: int, ancestor: int) -> bool | None:
+    """Whether `pid` descends from `ancestor`; None when that cannot be told, as when it is gone. Linux only.
+
+    0 is a process that this one's pid namespace does not show: it is above, so never below.
+    """
+    while pid > 0 and pid != ancestor:
+        try:
+            status = (_PROC / str(pid) / "stat").read_text()
+        except OSError:
+            return None
+        pid = int(status.rpartition(")")[2].split()[1])
+        if pid == ancestor:
+            return True
+    return False
+
+
 def session_of(pid: int) -> int | None:
     """The session a process belongs to; None when it is gone."""
     try:

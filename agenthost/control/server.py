@@ -6,8 +6,9 @@
     POST /stop        as the first SIGTERM; ?now=1 as the second. Answered with HostStatus
 
 HTTP inside a unix socket of mode 0600; the peer's uid is checked besides, in case the folder of the socket lets
-others rename or re-mode it. A neighbouring file is locked as long as the host lives: a second host of the same file
-is warned and runs without a socket, and what a killed host left behind is removed by the next.
+others rename or re-mode it, and its descent: the host's own jobs have its user, but not its powers. A neighbouring
+file is locked as long as the host lives: a second host of the same file is warned and runs without a socket, and what
+a killed host left behind is removed by the next.
 """
 
 import os
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agenthost.control.codec import encode
 from agenthost.control.location import LOCK_SUFFIX, SUFFIX, lock_path, sendable_length
-from agenthost.control.peer import is_own_user
+from agenthost.control.peer import is_descendant, is_own_user
 from agenthost.errors import EnvironmentRefused
 from agenthost.lazy_site import LazySite
 from agenthost.logs.events import get_logger
@@ -28,6 +29,7 @@ from agenthost.status import HostStatus, PlanReport, ReloadReport
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from aiohttp.typedefs import Middleware
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,11 +58,21 @@ class ControlHandler(Protocol):
 
 
 class ControlSocket:
-    """Listens on `path` for this user's commands; None: not at all. A host without its socket still runs."""
+    """Listens on `path` for this user's commands; None: not at all. A host without its socket still runs.
 
-    def __init__(self, path: Path | None, handler: ControlHandler) -> None:
+    `is_ours` tells of a connection whether it is from below this host; nothing from there is heard.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        handler: ControlHandler,
+        *,
+        is_ours: Callable[[socket.socket], bool] = is_descendant,
+    ) -> None:
         self.path = path
         self._handler = handler
+        self._is_ours = is_ours
         self._lock: HeldFile | None = None
         self._site: LazySite | None = None
 
@@ -92,12 +104,26 @@ class ControlSocket:
     def _app(self) -> "web.Application":
         from aiohttp import web
 
-        app = web.Application(client_max_size=1024, middlewares=[web.middleware(_only_own_user)])
+        app = web.Application(client_max_size=1024, middlewares=[self._gate()])
         app.router.add_get("/status", self._status)
         app.router.add_post("/plan", self._plan)
         app.router.add_post("/reload", self._reload)
         app.router.add_post("/stop", self._stop)
         return app
+
+    def _gate(self) -> "Middleware":
+        from aiohttp import web
+
+        @web.middleware
+        async def only_who_may(request: web.Request, handler: "Handler") -> web.StreamResponse:
+            connection = request.transport.get_extra_info("socket") if request.transport else None
+            if connection is None or not is_own_user(connection):
+                return web.Response(status=403, text="only for the user that runs this host\n")
+            if self._is_ours(connection):
+                return web.Response(status=403, text="not for the jobs of this host, nor for what they start\n")
+            return await handler(request)
+
+        return only_who_may
 
     async def _status(self, request: "web.Request") -> "web.Response":
         return self._answer_status()
@@ -150,12 +176,3 @@ def _answer(value: HostStatus | PlanReport) -> "web.Response":
     from aiohttp import web
 
     return web.Response(text=encode(value), content_type="application/json")
-
-
-async def _only_own_user(request: "web.Request", handler: "Handler") -> "web.StreamResponse":
-    from aiohttp import web
-
-    connection = request.transport.get_extra_info("socket") if request.transport else None
-    if connection is None or not is_own_user(connection):
-        return web.Response(status=403, text="only for the user that runs this host\n")
-    return await handler(request)

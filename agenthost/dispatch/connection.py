@@ -120,7 +120,8 @@ async def connect(session: aiohttp.ClientSession, address: ServerAddress) -> Con
     except aiohttp.WSServerHandshakeError as error:
         raise _refusal(error, address) from None
     except TimeoutError:
-        raise ConnectionLost(f"{address.shown} did not answer in {CONNECT_SECONDS:.0f} s") from None
+        what = "finish the TLS handshake or answer" if address.worker_url.startswith("wss:") else "answer"
+        raise ConnectionLost(f"{address.shown} did not {what} in {CONNECT_SECONDS:.0f} s") from None
     except (aiohttp.ClientError, OSError) as error:
         raise ConnectionLost(f"{address.shown} cannot be reached: {_reason(error)}") from None
     return Connection(socket, address.shown)
@@ -138,10 +139,21 @@ def _refusal(error: aiohttp.WSServerHandshakeError, address: ServerAddress) -> E
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        number = error.os_error.errno  # its strerror repeats the address, or is none of the system's
-        return os.strerror(number) if number and number > 0 else str(error.os_error)
-    return str(error) or type(error).__name__
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            why = error.os_error.strerror or str(error.os_error)
+            return f"the host name {error.host} cannot be resolved ({why}): check LIVEKIT_URL and this machine's DNS"
+        case aiohttp.ClientConnectorCertificateError():
+            why = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+            return f"its certificate is not trusted ({why}): name the file of its CA in SSL_CERT_FILE"
+        case aiohttp.ClientConnectorSSLError():
+            why = error.os_error.strerror or str(error.os_error)
+            return f"it does not speak TLS as it should ({why}): should the URL begin with ws://?"
+        case aiohttp.ClientConnectorError():
+            number = error.os_error.errno  # its strerror repeats the address, or is none of the system's
+            return os.strerror(number) if number and number > 0 else str(error.os_error)
+        case _:
+            return str(error) or type(error).__name__
 
 
 def _why_closed(socket: aiohttp.ClientWebSocketResponse) -> str:
