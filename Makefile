@@ -23,7 +23,7 @@ help:
 	@echo 'make check  run the checks and the fast tests'
 	@echo 'make bench  measure, and write docs/bench.md'
 	@echo 'make versions  run the voice tests on the oldest and newest livekit-agents'
-	@echo 'make chaos  harm a host at random for five minutes, and check that nothing is lost'
+	@echo 'make chaos  harm hosts at random for twenty minutes, and count what is lost, beside livekit-agents'
 	@echo 'make clean  remove what these commands made'
 
 run: $(READY)
@@ -57,6 +57,7 @@ versions: $(READY)
 
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos.run
+	$(BIN)/python -m tests.chaos.crowd
 
 clean:
 	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

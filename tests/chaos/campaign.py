@@ -1,30 +1,36 @@
-"""A campaign of faults against a real host in front of the fake server, and what must hold all the same.
+"""A campaign of faults against a real host, and what must hold all the same, looked at all the time.
 
-One seed gives one order of faults. After it everything is left alone for a moment, and then the books are checked: they
-are the host's own log, the server's notes, and the system's list of processes.
+One seed gives one order of faults. Every fault is over before the next begins. At the end everything is left alone for
+a moment, and then the books must balance: they are the host's own log, the server's notes, and the system's list of
+processes.
 """
 
 import asyncio
+import contextlib
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from agenthost.testing.host_process import HostProcess
-from agenthost.testing.livekit_server import FakeLiveKitServer
-from tests.support.host import write_agent
+from agenthost.testing.host_process import AGENTHOST
+from tests.chaos.books import Books
+from tests.chaos.harms import Harm, Harms
+from tests.chaos.stages import AGENT, Stage
+from tests.support.fork_refusal import ForkRefusal
+from tests.support.host import HostProcess, write_agent
+from tests.support.log_tap import LogTap
 from tests.support.polling import poll
+from tests.support.shifted_clock import ShiftedClock
 
-AGENT = "chaos"
 MAX_JOBS = 8
 ATTEMPTS = 3
 USUAL_PROCESSES = 5  # base, template, hook process, two idle processes
-QUIET_SECONDS = 20.0
-STOPPED_SECONDS = 1.5
+QUIET_SECONDS = 60.0
+LOOK_SECONDS = 0.1
 MOST_DESCRIPTORS_MORE = 8
 MOST_BYTES_MORE = 24 * 2**20
 
@@ -35,7 +41,11 @@ async def accept(request):
     await request.accept()
 
 async def entrypoint(ctx):
-    await asyncio.sleep(float(ctx.job.metadata))
+    seconds, how = ctx.job.metadata.split()
+    if how == "join":
+        await ctx.connect()
+    await asyncio.sleep(float(seconds))
+    ctx.shutdown("done")
 """
 FILE = f"""
 version: 1
@@ -55,199 +65,158 @@ settings: {{ edition: {{edition}} }}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a campaign did, and what it found wrong (nothing, if all is well)."""
+    """What a campaign did, and what it found wrong (nothing, if all is well).
+
+    `injected` counts faults, `blamed` those after which something was found wrong.
+    """
 
     seed: int
-    faults: tuple[str, ...]
-    jobs: int
+    injected: Counter[str]
+    blamed: Counter[str]
+    accepted: int
+    failed: int
     restarts: int
     wrong: tuple[str, ...]
 
 
 class Campaign:
-    """`await Campaign(server, folder, seed=1).run(seconds)`."""
+    """`await Campaign(stage, folder, seed=1).run(seconds)`; `host` is the one that runs now."""
 
-    def __init__(self, server: FakeLiveKitServer, folder: Path, *, seed: int) -> None:
-        self._server = server
+    host: HostProcess
+
+    def __init__(self, stage: Stage, folder: Path, *, seed: int) -> None:
+        self._stage = stage
         self._folder = folder
         self._seed = seed
         self._random = random.Random(seed)
         self._edition = 0
-        self._rooms = 0
-        self._faults: list[str] = []
+        self._calls = 0
+        self._injected: Counter[str] = Counter()
+        self._blamed: Counter[str] = Counter()
         self._wrong: list[str] = []
-        self._host: HostProcess
-        self._finished_jobs = 0
-        self._restarts = 0
+        self._books: list[Books] = []
+        self._tap = LogTap(folder / "log")
+        self._clock = ShiftedClock(folder)
 
     async def run(self, seconds: float) -> Report:
         """Start a host, do harm for so many seconds while calls come in, let it rest, check, end it."""
-        self._host = await self._start_host()
-        try:
-            await self._rest()
-            before = _size(self._host)
-            calls = asyncio.create_task(self._call())
-            deadline = time.monotonic() + seconds
-            while time.monotonic() < deadline:
-                await asyncio.sleep(self._random.uniform(0.05, 0.5))
-                await self._harm()
-            calls.cancel()
-            await self._rest()
-            await self._check_well()
-            self._check_size(before)
-            self._check_books(self._host, killed=False)
-        finally:
-            await self._host.close()  # raises if any process outlives it
+        with ForkRefusal(self._folder / "forks") as self._refusal:
+            self._harms = Harms(
+                self,
+                self._stage.link,
+                tap=self._tap,
+                refusal=self._refusal,
+                clock=self._clock,
+                chance=self._random,
+            )
+            await self._start_host()
+            try:
+                await self._run(seconds)
+            finally:
+                await self.host.close()  # raises if any process outlives it
         return Report(
             seed=self._seed,
-            faults=tuple(self._faults),
-            jobs=self._finished_jobs,
-            restarts=self._restarts,
+            injected=self._injected,
+            blamed=self._blamed,
+            accepted=sum(books.accepted for books in self._books),
+            failed=sum(books.failed for books in self._books),
+            restarts=sum(books.restarts for books in self._books),
             wrong=tuple(self._wrong),
         )
+
+    async def _run(self, seconds: float) -> None:
+        await self._rest()
+        before = _size(self.host)
+        calls = asyncio.create_task(self._call())
+        looks = asyncio.create_task(self._look())
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            await asyncio.sleep(self._random.uniform(0.05, 0.5))
+            await self._harm()
+        calls.cancel()
+        await self._rest()
+        looks.cancel()
+        await self._check_well()
+        self._check_size(before)
+        self._close_books(killed=False)
 
     # ── what happens to it ───────────────────────────────────────────────────────────────────────────────────
 
     async def _harm(self) -> None:
-        harms: list[Callable[[], Awaitable[str]]] = [
-            self._kill_any,
-            self._kill_any,
-            self._stop_any,
-            self._stop_host,
-            self._cut,
-            self._garbage,
-            self._reload,
-            self._reload_broken,
-            self._restart_server,
-            self._kill_host,
-        ]
-        harm = self._random.choice(harms)
-        self._faults.append(await harm())
+        own: dict[str, Harm] = {
+            "SIGKILL of the host": self._kill_host,
+            "server restarted": self._stage.restart,
+            "reload": self._reload,
+            "reload of broken code, then of good": self._reload_broken,
+        }
+        harms = {**self._harms.all(), **own}
+        name = self._random.choice(list(harms))
+        before = len(self._wrong)
+        await harms[name]()
+        self._injected[name] += 1
+        self._books[-1].look()
+        self._collect()
+        self._blamed[name] += len(self._wrong) > before
 
-    def _victims(self) -> list[psutil.Process]:
-        """Everything below the host: base, templates, hook process, jobs, idle processes."""
-        try:
-            return sorted(psutil.Process(self._host.pid).children(recursive=True), key=lambda child: child.pid)
-        except psutil.NoSuchProcess:
-            return []
-
-    async def _kill_any(self) -> str:
-        for victim in self._choose():
-            victim.kill()
-        return "SIGKILL of a process"
-
-    async def _stop_any(self) -> str:
-        for victim in self._choose():
-            victim.suspend()
-            asyncio.get_running_loop().call_later(STOPPED_SECONDS * self._random.random() * 2, _resume, victim)
-        return "SIGSTOP of a process"
-
-    def _choose(self) -> list[psutil.Process]:
-        victims = self._victims()
-        return [self._random.choice(victims)] if victims else []
-
-    async def _stop_host(self) -> str:
-        self._host.signal(signal.SIGSTOP)
-        await asyncio.sleep(STOPPED_SECONDS * self._random.random())
-        self._host.signal(signal.SIGCONT)
-        return "SIGSTOP of the host"
-
-    async def _kill_host(self) -> str:
-        host = self._host
-        host.signal(signal.SIGKILL)
-        await host.exit_code()
-        left = await host.wait_no_survivors()
+    async def _kill_host(self) -> None:
+        self.host.signal(signal.SIGKILL)
+        await self.host.exit_code()
+        left = await self.host.wait_no_survivors()
         self._wrong += [f"process {process.pid} outlived its host" for process in left]
-        self._check_books(host, killed=True)
-        self._host = await self._start_host()
-        return "SIGKILL of the host"
+        self._close_books(killed=True)
+        await self._start_host()
 
-    async def _cut(self) -> str:
-        self._server.cut()
-        return "sockets cut"
-
-    async def _garbage(self) -> str:
-        await self._server.send_garbage()
-        return "garbage frames"
-
-    async def _restart_server(self) -> str:
-        await self._server.restart()
-        return "server restarted"
-
-    async def _reload(self) -> str:
+    async def _reload(self) -> None:
         self._edition += 1
         self._write(CODE + f"\n# edition {self._edition}\n")
-        self._host.signal(signal.SIGHUP)
-        return "reload"
+        self.host.signal(signal.SIGHUP)
 
-    async def _reload_broken(self) -> str:
+    async def _reload_broken(self) -> None:
         self._write("def broken(:\n")
-        self._host.signal(signal.SIGHUP)
+        self.host.signal(signal.SIGHUP)
         await asyncio.sleep(self._random.random() * 0.3)
-        return await self._reload() + " of broken code, then of good"
+        await self._reload()
 
     async def _call(self) -> None:
         """Calls, several a second, of up to two seconds each; whatever becomes of them."""
         async with asyncio.TaskGroup() as offers:
             while True:
-                self._rooms += 1
-                seconds = self._random.uniform(0.0, 2.0)
-                offers.create_task(self._offer(f"room-{self._rooms}", seconds))
+                self._calls += 1
+                seconds = round(self._random.uniform(0.0, 2.0), 2)
+                offers.create_task(self._stage.call(f"room-{self._seed}-{self._calls}", seconds))
                 await asyncio.sleep(self._random.uniform(0.02, 0.3))
-
-    async def _offer(self, room: str, seconds: float) -> None:
-        await self._server.offer(room, agent_name=AGENT, metadata=str(seconds))
 
     # ── what must hold ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _check_books(self, host: HostProcess, *, killed: bool) -> None:
-        """Every accepted job ended, once, unless the host was killed; never more of them than allowed."""
-        held: set[str] = set()
-        ended: set[str] = set()
-        for line in host.lines:
-            job = str(line.fields.get("job_id"))
-            match line.message:
-                case "job accepted":
-                    held.add(job)
-                    if len(held) > MAX_JOBS:
-                        self._wrong.append(f"{len(held)} jobs at once")
-                case "job not assigned":
-                    held.discard(job)
-                case "job ended":
-                    if job in ended:
-                        self._wrong.append(f"{job} ended twice")
-                    ended.add(job)
-                    held.discard(job)
-                case "dispatched again":
-                    self._restarts += 1
-                case "offer failed inside the host" | "job failed inside the host":
-                    self._wrong.append(f"{line.message}: {dict(line.fields)}")
-        if held and not killed:
-            self._wrong.append(f"accepted and never ended: {sorted(held)}")
-        self._finished_jobs += len(ended)
-        self._check_server(ended)
+    async def _look(self) -> None:
+        """All the time: the books, and that nothing is dead and unburied for long."""
+        while True:
+            self._books[-1].look()
+            await asyncio.sleep(LOOK_SECONDS)
 
-    def _check_server(self, ended: set[str]) -> None:
-        """The server hears of each end at most once, and of none that did not happen."""
-        for job in ended:
-            said = [update for update in self._server.statuses(job) if update.status.value != "running"]
-            if len(said) > 1:
-                self._wrong.append(f"the server was told {len(said)} ends of {job}")
+    def _collect(self) -> None:
+        found = self._books[-1].wrong
+        self._wrong += found
+        found.clear()
+
+    def _close_books(self, *, killed: bool) -> None:
+        """Every accepted job ended, once, unless the host was killed; and the server heard of each end once at most."""
+        books = self._books[-1]
+        books.close(killed=killed)
+        self._collect()
+        for job in books.ended:
+            if (told := self._stage.ends_told(job)) > 1:
+                self._wrong.append(f"the server was told {told} ends of {job}")
 
     async def _check_well(self) -> None:
         """It serves the next call as if nothing had happened."""
-        result = await self._server.offer("afterwards", agent_name=AGENT, metadata="0.0")
-        if not result.assigned:
-            self._wrong.append(f"the call after it all was not served: {result.outcome.value}")
-            return
-        await self._host.wait_event("job ended", job_id=result.job_id, outcome="succeeded")
-        status, body = await self._host.http("/readyz")
-        if status != 200:
-            self._wrong.append(f"/readyz says {status} {body}")
+        room = f"afterwards-{self._seed}"
+        await self._stage.call(room, 0.0)
+        await self.host.wait_event("job ended", room=room, outcome="succeeded", timeout=QUIET_SECONDS)
 
     def _check_size(self, before: "_Size") -> None:
         """Descriptors and memory are what they were, and no zombie is left. A host that replaced it began anew."""
-        after = _size(self._host)
+        after = _size(self.host)
         if after.pid == before.pid and after.descriptors > before.descriptors + MOST_DESCRIPTORS_MORE:
             self._wrong.append(f"descriptors grew from {before.descriptors} to {after.descriptors}")
         if after.pid == before.pid and after.bytes > before.bytes + MOST_BYTES_MORE:
@@ -257,39 +226,44 @@ class Campaign:
 
     # ── the host ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _start_host(self) -> HostProcess:
+    async def _start_host(self) -> None:
         self._write(CODE)
-        host = HostProcess("start", "agenthost.yaml", cwd=self._folder, env=self._server.environment)
-        await host.start()
+        program = self._refusal.program(*self._tap.program(*AGENTHOST))
+        environment = {**self._stage.environment, **self._clock.environment}
+        self.host = HostProcess("start", "agenthost.yaml", cwd=self._folder, env=environment, program=program)
+        self._books.append(Books(self.host, most_jobs=MAX_JOBS))
+        await self.host.start()
         try:
-            await host.wait_event("host started", timeout=30)
+            await self.host.wait_event("host started", timeout=QUIET_SECONDS)
         except AssertionError:
-            await host.close()
+            await self.host.close()
             raise
-        return host
 
     def _write(self, code: str) -> None:
         write_agent(self._folder, code, FILE.replace("{edition}", str(self._edition)))
 
     async def _rest(self) -> None:
         """Until the host is registered, has its idle processes and its hook process, and runs no job."""
+        self._harms.resume_all()
+        books = self._books[-1]
 
         def quiet() -> bool:
-            return bool(self._server.workers) and not self._running_jobs()
+            books.look()
+            return not books.held and len(self._harms.below()) == USUAL_PROCESSES
 
-        for victim in self._victims():
-            _resume(victim)
-        await poll(quiet, timeout=QUIET_SECONDS)
-        await poll(lambda: len(self._victims()) == USUAL_PROCESSES, timeout=QUIET_SECONDS)
+        async with asyncio.timeout(QUIET_SECONDS):
+            while True:
+                if await self._ready():
+                    break
+                await asyncio.sleep(LOOK_SECONDS)
+        if not await poll(quiet, timeout=QUIET_SECONDS):
+            self._wrong.append(f"it does not come to rest: {sorted(books.held)}, {len(self._harms.below())} processes")
 
-    def _running_jobs(self) -> bool:
-        held: set[object] = set()
-        for line in self._host.lines:
-            if line.message == "job accepted":
-                held.add(line.fields["job_id"])
-            elif line.message in ("job ended", "job not assigned"):
-                held.discard(line.fields["job_id"])
-        return bool(held)
+    async def _ready(self) -> bool:
+        with contextlib.suppress(OSError, TimeoutError, AssertionError):
+            status, _ = await self.host.http("/readyz")
+            return status == 200
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,10 +283,3 @@ def _size(host: HostProcess) -> _Size:
         bytes=process.memory_info().rss,
         zombies=sum(child.status() == psutil.STATUS_ZOMBIE for child in children),
     )
-
-
-def _resume(process: psutil.Process) -> None:
-    try:
-        process.resume()
-    except psutil.NoSuchProcess:
-        pass  # killed meanwhile

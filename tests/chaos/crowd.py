@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import resource
 import statistics
 import sys
 import tempfile
@@ -35,6 +36,9 @@ ROOT = Path(__file__).parents[2]
 AGENT = "chaos-talk"
 PATIENCE_SECONDS = 240.0
 START_SECONDS = 10.0
+DESCRIPTORS_A_CALL = 40
+"""livekit.rtc keeps some twenty of a room that it has left."""
+
 SUBJECTS = ("agenthost", "livekit-agents")
 
 log = logging.getLogger("chaos")
@@ -184,7 +188,19 @@ async def measure(subject: str, *, binary: Path, calls: int, rate: float, seed: 
             unit.start()
         await asyncio.sleep(START_SECONDS)  # the two sides do not say alike that they are registered
         done, harm = await Crowd(server, units, seed=seed).run(calls=calls, rate=rate)
+        for call in done:
+            if call.waited is None or call.together > 1:
+                _tell_story(call, sorted(folder.glob("host-*.log")))
         return Outcome(subject=subject, seed=seed, calls=done, harm=harm)
+
+
+def _tell_story(call: Call, logs: Sequence[Path]) -> None:
+    """All that the hosts said about the room of a call that did not go well."""
+    log.info("── %s", call)
+    for path in logs:
+        for line in path.read_text(errors="replace").splitlines():
+            if f'"{call.room}"' in line:
+                log.info("%s %s", path.stem, line)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -208,6 +224,19 @@ def _seconds(values: list[float], of: "type[max] | object") -> str:
     return f"{of(values):.0f} s" if values else "–"  # type: ignore[operator]
 
 
+def _open_files(calls: int) -> str | None:
+    """Make room for all the people, of whom each costs descriptors until the end; what is wrong if there is none."""
+    wanted = calls * DESCRIPTORS_A_CALL
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, hard)))
+    except (ValueError, OSError):
+        return (
+            f"{calls} calls need {wanted} open files, and {hard} are allowed: raise `ulimit -Hn`, or take fewer calls"
+        )
+    return None
+
+
 def main() -> int:
     """0 when agenthost lost no call and never had two agents in one."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -219,6 +248,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--subject", action="append", choices=SUBJECTS, help="only this side (may be repeated)")
     arguments = parser.parse_args()
+    if (refusal := _open_files(arguments.calls)) is not None:
+        parser.error(refusal)
     binary = asyncio.run(ensure_installed(lambda step, detail: None))
     outcomes = [
         asyncio.run(measure(one, binary=binary, calls=arguments.calls, rate=arguments.rate, seed=arguments.seed))

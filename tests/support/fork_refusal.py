@@ -4,10 +4,12 @@ A seccomp filter hands every clone to this process, which lets it pass or answer
 and root is refused like everybody else, whom RLIMIT_NPROC would not stop. Threads of the victims are refused, too.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import sys
@@ -67,11 +69,12 @@ class ForkRefusal:
                 threading.Thread(target=self._answer, args=(listener,), daemon=True).start()
 
     def _answer(self, listener: int) -> None:
-        try:
-            while True:
+        wanted = select.poll()
+        wanted.register(listener, select.POLLIN)
+        while all(event & select.POLLIN for _, event in wanted.poll()):
+            with contextlib.suppress(FileNotFoundError):  # it was killed while it waited
                 self._answer_one(listener)
-        except OSError:
-            os.close(listener)  # nobody is under the filter any more
+        os.close(listener)  # nobody is under the filter any more
 
     def _answer_one(self, listener: int) -> None:
         buffer = bytearray(_NOTIFICATION.size)
@@ -80,10 +83,7 @@ class ForkRefusal:
         refused = self.refuses(pid)
         self.refused += refused
         answer = _ANSWER.pack(identity, 0, -errno.EAGAIN if refused else 0, 0 if refused else _CONTINUE)
-        try:
-            fcntl.ioctl(listener, _SEND, bytearray(answer))
-        except FileNotFoundError:
-            pass  # it was killed while it waited
+        fcntl.ioctl(listener, _SEND, bytearray(answer))
 
 
 def _launch(path: str, command: list[str]) -> None:
