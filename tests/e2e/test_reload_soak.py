@@ -28,6 +28,7 @@ from tests.support.real_server import RealLiveKitServer
 EDITS = int(os.environ.get("SOAK_EDITS", "40"))
 SEED = int(os.environ.get("SOAK_SEED", "6"))
 CALLS = 20
+SETTLED = CALLS + len(["host", "base", "template", "idle process"])
 BROKEN_SHARE = 1 / 3
 LONGEST_GAP_SECONDS = 2.0
 WARM_UP_EDITS = max(6, EDITS // 4)  # until the allocator has what it needs in the worst case
@@ -167,7 +168,7 @@ async def test_no_call_notices_any_edit(
             await soak.edit()
         seconds = time.monotonic() - began
         await _all_ran(soak)
-        after = await _settled(host, processes=before.processes)
+        after = await _settled(host)
         gap = max(caller.gap for caller in callers)
         echoes = sum(caller.heard for caller in callers)
         left = sum(caller.left for caller in callers)
@@ -201,7 +202,7 @@ async def _all_ran(soak: Soak) -> None:
     await poll(lambda: _calls_running(soak.host) == CALLS, timeout=15, what="short jobs did not end")
 
 
-async def _settled(host: HostProcess, *, processes: int | None = None) -> Footprint:
+async def _settled(host: HostProcess) -> Footprint:
     """The footprint once replaced registrations, templates and idle processes are gone."""
     replaced = len([line for line in host.events("change applied") if "new registration" in line.fields["kind"]])
     await poll(
@@ -209,6 +210,11 @@ async def _settled(host: HostProcess, *, processes: int | None = None) -> Footpr
         timeout=10,
         what="replaced registrations stay open",
     )
-    if processes is not None:
-        await poll(lambda: len(host.survivors()) <= processes, timeout=10, what="idle processes or templates stay")
+    if not await poll(lambda: len(host.survivors()) == SETTLED, timeout=15):
+        raise AssertionError(f"not {SETTLED} processes, but {[_said(one) for one in host.survivors()]}")
     return footprint(host)
+
+
+def _said(process: psutil.Process) -> str:
+    with process.oneshot():
+        return f"{process.pid} of {process.ppid()} for {time.time() - process.create_time():.0f} s"

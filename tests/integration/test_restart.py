@@ -224,7 +224,7 @@ async def test_recovery_has_ended_jobs_take_their_dispatch_along(
     dispatches = fake_server.rooms.room("room").dispatches
     await poll(lambda: dispatch_id not in dispatches, timeout=15, what="the dispatch is still there")
     (offer,) = await wait_jobs(agent, "room", 1)
-    assert agent.host.events("job ended", job_id=offer.job_id)
+    await agent.host.wait_event("job ended", job_id=offer.job_id)
 
 
 async def test_dispatch_of_a_job_that_ended_while_the_server_was_away_is_deleted_later(
