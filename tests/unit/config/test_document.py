@@ -124,6 +124,7 @@ def test_duplicate_keys_are_reported_with_both_places() -> None:
 )
 def test_bombs_are_refused_quickly(text: str) -> None:
     """Nesting and aliases that only an attacker writes cost less than a second."""
+    read("a: 1")  # what is imported with the first file is not counted
     started = time.process_time()
     document, codes = read(text)
     assert time.process_time() - started < 1
