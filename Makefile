@@ -10,9 +10,12 @@ FAST := tests/unit tests/golden tests/architecture tests/docs
 # sockets have short paths, pytest-xdist's folders long ones
 SHORT_PATHS = --basetemp="$$(mktemp -d)"
 
-# Real processes and servers keep real time, which a busy machine can spoil: what failed is run once more, by itself and
-# one after another. A fault fails again.
-pytest_twice = $(BIN)/pytest -q $(1) || $(BIN)/pytest -q --last-failed --last-failed-no-failures=none $(filter-out -n 2,$(1))
+# Real processes and servers mostly wait, so there are more workers than cores; each takes the next test when it is free.
+ALL_TESTS = -q -n 4 --maxschedchunk 1 $(SHORT_PATHS) tests
+
+# They keep real time, which a busy machine can spoil: what failed is run once more, by itself and one after another. A
+# fault fails again.
+FAILED_ONES = -q --last-failed --last-failed-no-failures=none $(SHORT_PATHS) tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint fast bench versions chaos clean
@@ -30,10 +33,8 @@ run: $(READY)
 	$(BIN)/agenthost dev agenthost.yaml
 
 test: lint
-	$(call pytest_twice,-n 2 -m 'not slow' $(FAST))
 	$(BIN)/agenthost server install
-	$(call pytest_twice,-n 2 $(SHORT_PATHS) tests/integration tests/chaos)
-	$(call pytest_twice,-n 2 tests/e2e)
+	$(BIN)/pytest $(ALL_TESTS) || { echo 'make: what failed, once more'; $(BIN)/pytest $(FAILED_ONES); }
 
 check: lint fast
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from livekit import api, rtc
 
@@ -16,6 +17,20 @@ from agenthost.testing.livekit_server import FakeLiveKitServer
 from tests.support.host import HostProcess
 from tests.support.protocols import Join, RunHost, Server
 from tests.support.real_server import RealLiveKitServer
+
+# No example has a deadline: what a machine does besides is no property of the code.
+hypothesis.settings.register_profile("agenthost", deadline=None)
+hypothesis.settings.load_profile("agenthost")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that last longest come first: they mostly wait, and the others fill that time on the other workers."""
+    items.sort(key=_seconds, reverse=True)
+
+
+def _seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("slow")
+    return float(marker.args[0]) if marker and marker.args else 0.0
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

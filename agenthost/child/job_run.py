@@ -24,7 +24,7 @@ from agenthost.context.job_info import JobInfo
 from agenthost.context.job_parts import JobParts
 from agenthost.context.job_process import JobProcess
 from agenthost.context.job_room import JobRoom
-from agenthost.context.participants import Participants
+from agenthost.context.participants import Participants, StoppedWaiting
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import Connected, Started, StartJob
 from agenthost.logs import pipe_handler
@@ -89,7 +89,7 @@ class JobRun:
             return
         if error is not None:
             if not self._line.decide(raised(error)):
-                log.warning("the entrypoint failed while the job was ending", exc_info=error)
+                _tell_late(error)
             return
         await self._parts.room.wait_settled()
         if not self._parts.room.joined:
@@ -108,6 +108,14 @@ class JobRun:
     async def _tell_connected(self) -> None:
         room = self._parts.room
         self._line.say(Connected(room_sid=await room.sid, participant_sid=room.local_participant.sid))
+
+
+def _tell_late(error: BaseException) -> None:
+    """An error that no longer decides how the job ends."""
+    if isinstance(error, StoppedWaiting):  # of our making, and no fault of anybody
+        log.debug("the entrypoint waited for a participant until the job's end", reason=str(error))
+    else:
+        log.warning("the entrypoint failed while the job was ending", exc_info=error)
 
 
 def _assemble(start: StartJob, process: JobProcess, end: Callable[[str], None]) -> JobParts:

@@ -29,6 +29,10 @@ def default_kinds() -> tuple[Kind, ...]:
     )
 
 
+class StoppedWaiting(RuntimeError):
+    """Raised in those who wait for a participant when the room is left or the job ends; the message says why."""
+
+
 class Participants:
     """Watches who comes. A participant counts as here once it is active: it can be sent data from then on."""
 
@@ -87,7 +91,7 @@ class Participants:
         self._closed = reason
         for arrival in self._waiting:
             if not arrival.done():
-                arrival.set_exception(RuntimeError(f"stopped waiting for a participant: {reason}"))
+                arrival.set_exception(StoppedWaiting(f"stopped waiting for a participant: {reason}"))
 
     def _on_disconnected(self) -> None:
         self.close("the room was left")

@@ -21,6 +21,7 @@ import psutil
 AGENTHOST = (sys.executable, "-m", "agenthost")
 MARK = "AGENTHOST_TEST_RUN"
 GONE_SECONDS = 5.0
+DRAIN_SECONDS = 0.5  # of a close: without jobs a host ends at once, and jobs that still run would not end by themselves
 SIGNAL_SECONDS = 3.0
 LOOK_SECONDS = 0.02  # how often to look at what has no event: processes and sockets of others
 # These hide the bytecode and buffering traps that users meet, and a developer's own server must not be used.
@@ -162,12 +163,12 @@ class HostProcess:
 
     async def close(self) -> None:
         """End it by three signals if it still runs; afterwards no process of it may live."""
-        for _ in range(3):
+        for seconds in (DRAIN_SECONDS, SIGNAL_SECONDS, SIGNAL_SECONDS):
             if not self.running:
                 break
             self.signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(self.process.wait(), SIGNAL_SECONDS)
+                await asyncio.wait_for(self.process.wait(), seconds)
             except TimeoutError:
                 continue  # the next signal is the stronger one
         ignored_signals = self.running

@@ -25,14 +25,14 @@ def check(report: Report) -> None:
     assert report.accepted > 5, report
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 async def test_nothing_accepted_is_dropped_whatever_happens(tmp_path: Path) -> None:
     """Killed and stopped processes, no descriptors, no forks, cut sockets, broken reloads: the books balance."""
     async with fake_stage() as stage:
         check(await Campaign(stage, tmp_path, seed=1).run(SECONDS))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.e2e
 async def test_nothing_accepted_is_dropped_on_a_real_server(livekit_binary: Path, tmp_path: Path) -> None:
     """The same with jobs that join their rooms."""
@@ -40,7 +40,7 @@ async def test_nothing_accepted_is_dropped_on_a_real_server(livekit_binary: Path
         check(await Campaign(stage, tmp_path, seed=2).run(SECONDS))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_call_has_one_agent_in_the_end(seed: int) -> None:
     """Hosts with recovery die, fill up, fall silent and drain; no call is lost, and none ever has two agents."""

@@ -130,7 +130,7 @@ async def test_room_that_closes_behind_the_last_person_ends_the_job(
     assert await asyncio.to_thread(process.end) == Ended(kind="succeeded", reason="room closed")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(22)
 @pytest.mark.timeout(120)
 async def test_connection_that_is_lost_for_good_fails_the_job(
     run_job: Fork, livekit_binary: Path, tmp_path: Path

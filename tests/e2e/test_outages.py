@@ -15,7 +15,7 @@ from tests.support.host import HostProcess, write_agent
 from tests.support.protocols import RunHost
 from tests.support.real_server import RealLiveKitServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(80), pytest.mark.timeout(300)]
 
 CODE = """
 from agenthost import JobContext

@@ -4,6 +4,7 @@ What needs no media is in tests/integration/test_fake_matches_real.py, where the
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 from livekit import api, rtc
-from livekit.protocol import agent, agent_dispatch
+from livekit.protocol import agent, agent_dispatch, models
 
+from tests.support.job_process import Fork
 from tests.support.polling import poll
 from tests.support.protocols import Join
 from tests.support.real_server import RealLiveKitServer
@@ -140,6 +142,35 @@ async def test_deleted_room_terminates_the_job_that_joined(
         await worker.wait(lambda: worker.terminations, "the termination")
 
 
+@pytest.mark.slow(20)
+@pytest.mark.timeout(120)
+async def test_participant_of_a_dead_process_stays_as_a_ghost_until_it_is_removed(
+    run_job: Fork, livekit_api: api.LiveKitAPI, name: str
+) -> None:
+    """For about 20 s it looks like an agent that serves; RemoveParticipant ends that at once."""
+
+    async def members(room: str) -> list[str]:
+        listed = await livekit_api.room.list_participants(api.ListParticipantsRequest(room=room))
+        return [one.identity for one in listed.participants if one.state == models.ParticipantInfo.ACTIVE]
+
+    haunted, freed = f"{name}-haunted", f"{name}-freed"
+    for room in (haunted, freed):
+        process = run_job(room, "async def entrypoint(ctx): await ctx.connect()")
+        async with asyncio.timeout(20):
+            while not await members(room):  # noqa: ASYNC110 - as below; one that dies before it is active leaves at once
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(process.close)
+        died = time.monotonic()
+        assert await members(room) == ["agent"]
+    await livekit_api.room.remove_participant(api.RoomParticipantIdentity(room=freed, identity="agent"))
+    assert await members(freed) == []
+    assert await members(haunted) == ["agent"]
+    async with asyncio.timeout(60):
+        while await members(haunted):  # noqa: ASYNC110 - the server tells nobody outside the room
+            await asyncio.sleep(0.5)
+    assert time.monotonic() - died > 10
+
+
 async def test_listed_job_stays_running_when_it_failed(
     livekit_server: RealLiveKitServer, livekit_api: api.LiveKitAPI, name: str
 ) -> None:
@@ -215,7 +246,7 @@ async def test_publisher_job_comes_with_the_first_track(
         assert worker.offers[0].participant.identity == "ann"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(5)
 async def test_restarted_server_forgets_named_dispatches_and_offers_the_automatic_one(
     livekit_binary: Path, tmp_path: Path, enter: Callable[[str, str], Any], name: str
 ) -> None:

@@ -132,7 +132,7 @@ async def test_job_that_left_on_purpose_takes_its_dispatch_along(
             await asyncio.sleep(0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(69)
 @pytest.mark.timeout(240)
 async def test_calls_of_a_killed_host_are_taken_over_once(
     run_host: RunHost,
@@ -161,7 +161,7 @@ async def test_calls_of_a_killed_host_are_taken_over_once(
         assert dispatch.attributes == {"agenthost.attempt": "1"}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(31)
 @pytest.mark.timeout(240)
 async def test_call_that_a_full_host_rejected_is_served_when_a_slot_is_free(
     run_host: RunHost,

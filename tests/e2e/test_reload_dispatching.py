@@ -26,7 +26,7 @@ EDITS = int(os.environ.get("RELOAD_EDITS", "50"))
 SEED = int(os.environ.get("RELOAD_SEED", "7"))
 DISPATCH_SECONDS = 0.25  # the server itself makes at most five dispatches a second while names come and go
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60 + 2 * EDITS)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(25), pytest.mark.timeout(60 + 2 * EDITS)]
 
 CODE = """
 import asyncio

@@ -37,7 +37,7 @@ MAY_GROW = 4 * MIB
 
 Version = tuple[int, int]  # of the entrypoint's module and of the one that it imports; both only grow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90 + 4 * EDITS)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(20), pytest.mark.timeout(90 + 4 * EDITS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,7 +192,7 @@ async def test_garbage_instead_of_a_registration_is_retried(
     assert "Traceback" not in host.output()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(11)
 async def test_silent_server_is_given_up_after_ten_seconds(
     agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
 ) -> None:
@@ -209,7 +209,7 @@ async def test_silent_server_is_given_up_after_ten_seconds(
     await host.wait_event("registered")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 async def test_half_open_connection_is_noticed(job: tuple[HostProcess, str], fake_server: FakeLiveKitServer) -> None:
     """TCP believes in it and nothing passes: our own ping finds out, and the host registers anew."""
     host, job_id = job

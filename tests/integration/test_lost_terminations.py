@@ -17,7 +17,7 @@ async def entrypoint(ctx):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(45)
 @pytest.mark.timeout(120)
 async def test_job_that_never_joined_ends_when_its_room_is_gone(
     tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost

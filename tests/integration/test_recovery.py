@@ -237,7 +237,7 @@ async def test_server_that_restarts_is_looked_at_again(fake_server: FakeLiveKitS
     await wait_served(fake_server, "room")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(33)
 @pytest.mark.timeout(150)
 async def test_thousand_rooms_and_twenty_hosts(
     fake_server: FakeLiveKitServer, record_property: Callable[..., None]

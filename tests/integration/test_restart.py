@@ -101,7 +101,7 @@ async def test_job_that_fails_every_time_is_given_up_with_its_whole_story(agent:
     ]
     assert (line.level, line.fields["attempts"]) == ("ERROR", 2)
     for offer in offers:
-        assert agent.server.statuses(offer.job_id)[-1].status is JobStatus.FAILED
+        await agent.ended(offer.job_id, JobStatus.FAILED)  # each on a way of its own, beside the log's
     assert len(jobs_in(agent.server, "room")) == 3
 
 

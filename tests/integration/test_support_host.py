@@ -81,7 +81,8 @@ async def test_surviving_process_fails_the_test_and_is_killed(run: Run) -> None:
 
 async def test_host_that_ignores_signals_fails_the_test(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three signals must end it."""
-    monkeypatch.setattr("agenthost.testing.host_process.SIGNAL_SECONDS", 0.1)
+    for limit in ("DRAIN_SECONDS", "SIGNAL_SECONDS"):
+        monkeypatch.setattr(f"agenthost.testing.host_process.{limit}", 0.1)
     host = await run(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {HELLO}; time.sleep(60)")
     await host.wait_event("hello")
     with pytest.raises(AssertionError, match="did not end after three signals"):

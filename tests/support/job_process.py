@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -33,7 +34,6 @@ class JobProcess:
         self.exit_code: int | None = None
         self._template = template
         self._channel = channel
-        self._channel.settimeout(TIMEOUT)
         self._reader = FrameReader()
         self._received: list[Message] = []
         self._log = log
@@ -45,8 +45,9 @@ class JobProcess:
 
     def receive(self, kind: type[M]) -> M:
         """The next message of this kind; those before it are passed over."""
+        deadline = time.monotonic() + TIMEOUT
         while True:
-            message = self._next()
+            message = self._next(deadline)
             assert message is not None, f"the process ended without {kind.__name__}: {self.output}"
             if isinstance(message, kind):
                 return message
@@ -61,8 +62,8 @@ class JobProcess:
 
     def rest(self) -> list[Message]:
         """All messages until the process is gone, and its exit code in `exit_code`."""
-        messages = []
-        while (message := self._next()) is not None:
+        messages, deadline = [], time.monotonic() + TIMEOUT
+        while (message := self._next(deadline)) is not None:
             messages.append(message)
         self.wait()
         return messages
@@ -105,8 +106,11 @@ class JobProcess:
         """What it has written to stdout and stderr so far."""
         return self._output.read_text()
 
-    def _next(self) -> Message | None:
+    def _next(self, deadline: float) -> Message | None:
         while not self._received:
+            if (left := deadline - time.monotonic()) <= 0:  # a heartbeat a second is no progress
+                raise TimeoutError(f"the process says nothing to the point: {[line.message for line in self.lines]}")
+            self._channel.settimeout(left)
             try:
                 data = self._channel.recv(65536)
             except ConnectionResetError:  # it left without reading all that was sent to it

@@ -142,7 +142,7 @@ def test_agent_under_another_id_goes_on_for_the_old_one(
 NAMES = st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True, min_size=1)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(old=NAMES, new=NAMES)
 def test_every_agent_of_both_plans_is_named_once(folder: Path, old: list[str], new: list[str]) -> None:
     """Added, removed and kept are a partition; a plan does not differ from itself."""

@@ -128,7 +128,7 @@ def make_receiver(rules: tuple[RuleConfig, ...]) -> AgentConfig:
 
 
 @given(strategies.rules(), strategies.offers(), strategies.facts)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_offer_is_decided_and_always_alike(rules: tuple[RuleConfig, ...], offer: Offer, facts: Facts) -> None:
     """`decide` is total and deterministic, also across two compilations (two hosts of one file)."""
     agent = make_receiver(rules)
@@ -139,7 +139,7 @@ def test_every_offer_is_decided_and_always_alike(rules: tuple[RuleConfig, ...], 
 
 
 @given(strategies.rules(), strategies.rules(), strategies.offers(), strategies.facts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rules_after_the_deciding_one_do_not_matter(
     rules: tuple[RuleConfig, ...], more: tuple[RuleConfig, ...], offer: Offer, facts: Facts
 ) -> None:

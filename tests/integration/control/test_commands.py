@@ -7,6 +7,8 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +21,7 @@ from agenthost.control.server import ControlSocket
 from agenthost.errors import ExitCode
 from agenthost.status import HostState, PlanReport, ReloadReport
 from tests.integration.control.conftest import Handler, Running
+from tests.support.polling import poll
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,20 +66,42 @@ async def test_status_as_json_is_the_whole_status(running: Running, run: Run) ->
     assert (ended.code, body["state"], body["agents"][0]["id"]) == (ExitCode.OK, "running", "support")
 
 
+@contextmanager
+def screen_of(terminal: int) -> Iterator[Callable[[], str]]:
+    """What a program has written to its terminal so far; it is read all the time, or the program would wait for us."""
+    shown, loop = bytearray(), asyncio.get_running_loop()
+
+    def read() -> None:
+        try:
+            shown.extend(os.read(terminal, 65536))
+        except OSError:  # nobody has the other end any more
+            loop.remove_reader(terminal)
+
+    loop.add_reader(terminal, read)
+    try:
+        yield lambda: shown.decode(errors="replace")
+    finally:
+        loop.remove_reader(terminal)
+        os.close(terminal)
+
+
 async def test_watched_status_follows_the_host_until_ctrl_c(running: Running) -> None:
     """On a terminal: the screen is renewed, and ending it is no failure."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "agenthost", "status", "--watch", str(running.file)]
     watching = await asyncio.create_subprocess_exec(*command, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    shown = ""
-    for state in (HostState.RUNNING, HostState.DRAINING):
-        running.handler.host = replace(running.handler.host, state=state)
-        while state.value not in shown:
-            shown += (await asyncio.to_thread(os.read, ours, 65536)).decode(errors="replace")
-    watching.send_signal(signal.SIGINT)
-    assert await watching.wait() == ExitCode.OK
-    os.close(ours)
+    with screen_of(ours) as shown:
+        try:
+            for state in (HostState.RUNNING, HostState.DRAINING):
+                running.handler.host = replace(running.handler.host, state=state)
+                await poll(lambda: state.value in shown(), timeout=20, what=f"{state} is not shown")  # noqa: B023
+            watching.send_signal(signal.SIGINT)
+            assert await asyncio.wait_for(watching.wait(), 20) == ExitCode.OK, shown()
+        finally:
+            if watching.returncode is None:
+                watching.kill()
+                await watching.wait()
 
 
 async def test_watching_as_json_is_a_line_a_second_until_the_host_ends(running: Running) -> None:

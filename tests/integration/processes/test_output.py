@@ -35,7 +35,7 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(9)
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("how", ["python", "native"])
 async def test_100_mb_of_output_stall_nobody_and_what_was_dropped_is_counted(start: Start, how: str) -> None:

@@ -122,7 +122,7 @@ _DATA = st.recursive(
 
 
 @given(st.one_of(_DATA, st.dictionaries(_KEYS, _DATA, max_size=3)), st.sampled_from(JobType))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_is_written_is_a_condition_or_problems_at_their_places(data: object, type: JobType) -> None:
     """The parser never raises, and what it accepts compiles."""
     condition, problems = parse_condition(data, PATH, type)

@@ -129,7 +129,7 @@ _PATHS = st.sampled_from([*KINDS, "job.metadata.a", "job.metadata.a.b", "room.me
 
 
 @given(st.dictionaries(_PATHS, _VALUES, max_size=4), st.sampled_from(JobType))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_is_written_is_a_request_or_problems(data: dict[str, Any], type: JobType) -> None:
     """Never an exception, and every problem at a key of the request."""
     _, problems = parse(data, type)

@@ -106,7 +106,7 @@ FACTS = [
 
 
 @given(strategies.related_conditions())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_implied_condition_holds_whenever_the_stronger_does(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """`implies` is sound: no offer shows it wrong, whatever the names of the rules are."""
     first, second = (parse_condition(data, ("when",), JobType.PARTICIPANT)[0] for data in pair)
