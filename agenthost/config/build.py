@@ -73,9 +73,16 @@ def build(
             for agent in (_agent(name, node, shown, folder),)
         ),
         examples=_examples(resolved.host, shown),
-        environment=environment,
+        environment=_without_pair(environment, resolved.host),
         watched_files=watched,
     )
+
+
+def _without_pair(environment: Mapping[str, str], host: Node) -> dict[str, str]:
+    """The environment without the variables, whatever their names, that `livekit.api_key` and `api_secret` are from."""
+    pair = [find(host, ("livekit", key)) for key in ("api_key", "api_secret")]
+    taken = {name for node in pair if node is not None for name in node.references}
+    return {name: value for name, value in environment.items() if name not in taken}
 
 
 def _written_for_all(resolved: Resolved) -> frozenset[str]:

@@ -119,6 +119,14 @@ def test_variables_of_the_process_beat_those_of_the_env_file(folder: Path, load:
     assert folder / "test.env" in config.watched_files
 
 
+def test_variables_of_the_pair_do_not_reach_the_jobs(load: Load) -> None:
+    """Whatever they are called: the file says what they are for."""
+    text = FLAT + "livekit: { api_key: '${MY_KEY}', api_secret: '${MY_SECRET}' }\nsettings: { a: '${OTHER}' }\n"
+    config = load(text, environ={"MY_KEY": "k", "MY_SECRET": "s", "OTHER": "o"})
+    assert (config.livekit.api_key, config.livekit.api_secret) == ("k", "s")
+    assert {"MY_KEY", "MY_SECRET", "OTHER"} & set(config.environment) == {"OTHER"}
+
+
 def test_dev_reads_dotenv_if_it_is_there_and_start_does_not(folder: Path, load: Load) -> None:
     """A `.env` is for the desk."""
     assert load(FLAT, command="dev").livekit.url == ENVIRON["LIVEKIT_URL"]
