@@ -25,6 +25,7 @@ PROCESS_NUMBER = "AGENTHOST_PROCESS"
 """Environment variable of a job or hook process and of the programs it starts: the number of its fork request."""
 
 _IOLBF = 1
+_MADV_COLLAPSE = 25
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")
@@ -88,6 +89,21 @@ def line_buffer_native_output() -> None:
 def flush_native_output() -> None:
     """Write what C's stdio holds: a fork would write it twice, `_exit` not at all."""
     ctypes.CDLL(None).fflush(None)
+
+
+def collapse(start: int, size: int) -> bool:
+    """Put this part of our memory into huge pages now; whole ones. False where the kernel will not, or cannot."""
+    libc = ctypes.CDLL(None)
+    return libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_COLLAPSE) == 0 if LINUX else False
+
+
+def private_mappings() -> Iterator[tuple[int, int]]:
+    """Start and end of each part of our memory that may be written and belongs to no file."""
+    for line in (_PROC / "self/maps").read_text().splitlines() if LINUX else ():
+        place, rights, _offset, _device, _inode, *name = line.split(maxsplit=5)
+        if rights == "rw-p" and name in ([], ["[heap]"]):
+            start, end = place.split("-")
+            yield int(start, 16), int(end, 16)
 
 
 def thread_count() -> int | None:

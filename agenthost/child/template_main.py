@@ -15,6 +15,7 @@ from typing import Any
 from agenthost.child.agent_code import AgentCode, load_code, reported
 from agenthost.child.fork_server import ForkServer
 from agenthost.child.hook_main import run_hook_process
+from agenthost.child.huge_pages import collapse_large
 from agenthost.child.job_main import run_job_process, run_shared_prewarm
 from agenthost.child.process_setup import Descriptors
 from agenthost.child.thread_watch import ThreadWatch
@@ -48,6 +49,7 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
         return 1
     gc.collect()
     gc.freeze()
+    collapse_large()
 
     def run(fork: ForkProcess, ends: Descriptors) -> int:
         pipe_handler.install(ends.log, level=fork.log_level, levels=fork.log_levels)

@@ -11,7 +11,7 @@ from livekit.agents.cli.log import NOISY_LOGGERS
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.entrypoint import Entrypoint
 from agenthost.code_values import CodeValues
-from agenthost.voice import discovery
+from agenthost.voice import discovery, telemetry
 from agenthost.voice.code import VoiceCode, recognise
 from agenthost.voice.hooks import as_handler, as_load
 from agenthost.voice.inference import InferenceRunners
@@ -63,6 +63,7 @@ class LiveKitAgents:
             logger = logging.getLogger(name)
             if logger.level == logging.NOTSET:
                 logger.setLevel(logging.WARNING)
+        telemetry.find_resource()
         self._inference.load_shared()
 
     def runner(self, code: AgentCode, userdata: dict[str, Any]) -> VoiceProcess:

@@ -14,12 +14,16 @@ from livekit.agents.job import JobExecutorType
 
 from agenthost.child.agent_code import AgentCode
 from agenthost.ipc.messages import StartJob
+from agenthost.voice import telemetry
 from agenthost.voice.inference import InferenceRunners
 from agenthost.voice.job_run import VoiceRun
 
 UserFunction = Callable[..., Any]
 
 _OUR_LIMITS_COUNT = 7 * 24 * 3600.0  # seconds; VoiceRun has limits of its own for session_end
+
+_MAKE: Callable[..., Any] = job_proc_lazy_main._JobProc
+_TAKES = frozenset(inspect.signature(_MAKE).parameters)  # versions differ; looked at once, for it touches much memory
 
 
 class VoiceProcess:
@@ -49,12 +53,11 @@ class VoiceProcess:
             "executor_type": JobExecutorType.PROCESS,
             "user_arguments": None,
         }
-        make: Callable[..., Any] = job_proc_lazy_main._JobProc
-        known = inspect.signature(make).parameters
-        self.job_proc = make(**{key: value for key, value in wanted.items() if key in known})
+        self.job_proc = _MAKE(**{key: value for key, value in wanted.items() if key in _TAKES})
 
     def prewarm(self) -> asyncio.AbstractEventLoop | None:
         """As `JobRunner`: their initialisation, and the user's setup function in it."""
+        telemetry.take_over_resource()
         self.job_proc.initialize(proto.InitializeRequest(http_proxy=self._proxy), self)
         return self._loop
 
