@@ -13,7 +13,8 @@ from agenthost.errors import ExitCode, UsageError
 from tests.unit.config.conftest import ENVIRON, Examine, Load
 
 FLAT = "entrypoint: code_of_agent:entrypoint\n"
-GOLDEN = Path(__file__).parents[2] / "golden" / "config"
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "golden" / "config"
 
 
 def test_a_valid_file_is_loaded_with_its_warnings(folder: Path) -> None:
@@ -247,7 +248,9 @@ def test_http_can_be_switched_off(load: Load) -> None:
 
 def test_random_mutations_never_raise_or_hang(examine: Examine) -> None:
     """Whatever is typed, cut or pasted: findings, or a Config. Seeded, so that a failure can be repeated."""
-    texts = [file.read_text().split("\n========\n")[0] for file in sorted(GOLDEN.glob("valid_*.yaml"))]
+    files = [*sorted(GOLDEN.glob("valid_*.yaml")), *sorted(ROOT.glob("samples/*/agenthost.yaml"))]
+    texts = [file.read_text().split("\n========\n")[0] for file in files]
+    assert len(texts) > 8
     source = random.Random(20260302)
     for round_number in range(250):
         text = mutate(source.choice(texts), source)
