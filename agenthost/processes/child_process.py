@@ -59,9 +59,13 @@ class ChildProcess:
         self.ready.add_done_callback(_look_at_exception)
 
     async def open(self, ends: ProcessEnds) -> None:
-        """Start listening; the process itself may not exist yet."""
+        """Start listening; the process itself may not exist yet. Raises ProcessFailed if it was discarded meanwhile."""
         self._relay = OutputRelay(ends.stdout, ends.stderr, ends.log, fields={"agent": self.agent})
         self._channel = await AsyncChannel.open(ends.channel, self.received, self._closed)
+        if self.ended.done():  # whoever discarded it had no channel to close: it would be started, and stay
+            ends.close_theirs()
+            self._channel.close()
+            raise ProcessFailed("it was not needed any more")
 
     def send(self, message: Message) -> None:
         if self._channel is not None:

@@ -176,3 +176,15 @@ async def test_process_that_died_in_its_prewarm_names_its_end(job: Played) -> No
     job.close()
     with pytest.raises(ProcessFailed, match="signal SIGSEGV"):
         await job.host.ready
+
+
+async def test_process_discarded_while_it_is_opened_is_never_started(home: ProcessHome) -> None:
+    """Its pool was closed in that moment: nobody would ever end it."""
+    process = JobProcess(number=1, agent="a", home=home)
+    ends = ProcessEnds.open()
+    opening = asyncio.ensure_future(process.open(ends))
+    process.discard()
+    with pytest.raises(ProcessFailed, match="not needed"):
+        await opening
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(ends.theirs[0])
