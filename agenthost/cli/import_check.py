@@ -123,7 +123,7 @@ def _answer(data: bytes, code: int | None) -> Message | _NoAnswer:
     try:
         return decode(data)
     except ValueError:
-        ended = None if code is None else ExitStatus(code=code) if code >= 0 else ExitStatus(code=None, signal=-code)
+        ended = None if code is None else ExitStatus.of(code)
         return _NoAnswer(stacks=data.decode(errors="replace"), ended=ended)
 
 

@@ -27,6 +27,11 @@ class ExitStatus:
     signal: int | None = None
     max_rss: int = 0
 
+    @classmethod
+    def of(cls, code: int, max_rss: int = 0) -> "ExitStatus":
+        """From an exit code, or minus the signal, as Python tells both in one number."""
+        return cls(code, max_rss=max_rss) if code >= 0 else cls(None, -code, max_rss)
+
     def __str__(self) -> str:
         if self.signal is None:
             return f"exit code {self.code}"
@@ -138,7 +143,7 @@ class Reaper:
         code = os.waitstatus_to_exitcode(status)
         # ru_maxrss is in KiB on Linux, in bytes on macOS
         rss = usage.ru_maxrss * (1024 if kernel.LINUX else 1)
-        ended = ExitStatus(code if code >= 0 else None, -code if code < 0 else None, rss)
+        ended = ExitStatus.of(code, rss)
         future = self._waiting.pop(pid, None)
         if future is not None:
             if not future.done():
