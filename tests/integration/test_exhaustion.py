@@ -39,7 +39,6 @@ async def entrypoint(ctx):
             for number in range(int(lines)):
                 print("x" * 99)
 """
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a file system")
 KEYS = """
 num_idle_processes: 2
 limits: { memory: 1GB }
@@ -287,7 +286,7 @@ async def test_log_file_that_cannot_grow_holds_up_no_call_and_goes_on_when_it_ca
     assert any(record["message"] == "log lines dropped" and record["count"] > 0 for record in records)
 
 
-@needs_root
+@pytest.mark.machine  # only root can mount a file system
 async def test_full_file_system_fails_the_jobs_that_write_and_no_others(full_disk: Path, start: Start) -> None:
     """The working directory and TMPDIR are on it; a job that cannot write fails with the reason."""
     code = """
