@@ -56,6 +56,24 @@ async def test_job_that_leaves_its_room_succeeds(run_job: Fork) -> None:
     assert await asyncio.to_thread(process.end) == Ended(kind="succeeded", reason="room left")
 
 
+async def test_leaving_is_told_every_time(run_job: Fork) -> None:
+    """livekit.rtc forgets the event now and then when it has nothing else to do; a job would wait for it for ever."""
+    code = """
+from agenthost.context.job_room import JobRoom
+
+async def entrypoint(ctx):
+    for _ in range(20):
+        told = []
+        room = JobRoom(ctx.job.room.name)
+        room.on("disconnected", told.append)
+        await room.connect(ctx._parts.info.url, ctx._parts.info.token)
+        await room.disconnect()
+        assert len(told) == 1, told
+"""
+    process = run_job("comings and goings", code)
+    assert await asyncio.to_thread(process.end) == Ended(kind="succeeded", reason="entrypoint returned")
+
+
 async def test_shutdown_in_a_room_leaves_it(run_job: Fork, participant: Join, livekit_api: api.LiveKitAPI) -> None:
     """ctx.shutdown(reason) is a success with that reason, and no ghost of the agent stays in the room."""
     await participant("shutdown")
