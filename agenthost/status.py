@@ -69,6 +69,7 @@ class AgentStatus:
     `slots_total` None: no limit of its own. `slots_used` counts accepted jobs that have not started yet, `jobs` those
     that run, `idle` the processes that wait. `load` is the largest fraction of a limit, 0 where there is none.
     `generations` and `registrations` hold the current one and the older ones that still have jobs, newest first.
+    One that a reload `removed` is here as long as a job of it runs: it takes no more, and has no current ones.
     """
 
     id: str
@@ -87,6 +88,7 @@ class AgentStatus:
     load_parts: tuple[LoadPart, ...] = ()
     generations: tuple[GenerationStatus, ...] = ()
     registrations: tuple[RegistrationStatus, ...] = ()
+    removed: bool = False
 
     @property
     def slots_free(self) -> int | None:

@@ -78,10 +78,10 @@ def _agents(status: HostStatus, now: float, *, wide: bool) -> Table:
 def _rows(agent: AgentStatus, now: float, *, wide: bool) -> Iterator[list[Text]]:
     """The agent as it is for new jobs; below it the generations and registrations that only old jobs keep."""
     worker = [Text(agent.worker_id)] if wide else []
-    jobs = f"{agent.jobs}" if agent.slots_total is None else f"{agent.jobs} of {agent.slots_total}"
+    jobs = f"{agent.jobs}" if agent.slots_total is None or agent.removed else f"{agent.jobs} of {agent.slots_total}"
     load = Text(f"{agent.load:.0%}" if agent.load_parts else "–", "yellow" if agent.full else "")
     current = next((one for one in agent.generations if one.current), None)
-    generation = Text(_generation(current, now) if current else str(agent.generation))
+    generation = Text("" if agent.removed else _generation(current, now) if current else str(agent.generation))
     yield [_name(agent), _registration(agent), *worker, Text(jobs), Text(str(agent.idle)), load, generation]
     old_generations = [one for one in agent.generations if not one.current]
     old_registrations = [one for one in agent.registrations if one.state == "draining"]
@@ -105,6 +105,8 @@ def _name(agent: AgentStatus) -> Text:
 
 
 def _registration(agent: AgentStatus) -> Text:
+    if agent.removed:
+        return Text("removed, takes no more", "yellow")
     if not agent.registers:
         return Text("by rules only", "dim")
     called = "automatic" if not agent.agent_name else "" if agent.agent_name == agent.id else agent.agent_name

@@ -4,7 +4,7 @@ Runs on the host's loop. `plan`, `agents` and `around` always belong together: `
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from agenthost.code_values import CodeValues
@@ -140,6 +140,10 @@ class Fleet:
         self._tasks.create_task(generation.retire())
         self._forget_empty()
 
+    def clear_away(self, work: Coroutine[None, None, None]) -> None:
+        """Have something done that nobody waits for; the end of the host does."""
+        self._tasks.create_task(work)
+
     async def close(self) -> None:
         """End all processes that run no job."""
         for agent in self.agents.values():
@@ -152,7 +156,9 @@ class Fleet:
 
     def _forget_empty(self) -> None:
         for generation in list(self.retired):
-            if not self.jobs.of_generation(generation.plan.id, generation.number):
+            # What it has started for an offer may still become a job.
+            reserved = generation.pool.statistics().reserved
+            if not reserved and not self.jobs.of_generation(generation.plan.id, generation.number):
                 self.retired.discard(generation)
 
     def _new_base(self, config: Config) -> Base:

@@ -17,6 +17,7 @@ from agenthost import kernel
 from agenthost.cgroups import dies_as_one
 from agenthost.errors import ExitCode
 from agenthost.host.commands import Command, Failed, Started
+from agenthost.host.comparison import Read, reload_paths
 from agenthost.host.drain import drain
 from agenthost.host.fleet import Fleet
 from agenthost.host.host_status import host_status
@@ -24,7 +25,7 @@ from agenthost.host.household import recovery_of
 from agenthost.host.name_lookup import NameLookup
 from agenthost.host.reconciler import start
 from agenthost.host.registrar import Registrar
-from agenthost.host.reloading import Read, Reloader, reload_paths
+from agenthost.host.reloading import Reloader
 from agenthost.host.surfaces import Surfaces
 from agenthost.host.tasks import Tasks
 from agenthost.logs.events import get_logger
@@ -100,6 +101,7 @@ class Host:
                         self._tell_draining()
                         break
             self.state = HostState.DRAINING
+            self.reloader.give_up()
             self.fleet.load.report()
             code = await drain(self.fleet.jobs, self._commands)
             await self._recovery.settle()
@@ -155,7 +157,12 @@ class Host:
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
             self.fleet.registrar = Registrar(session, tasks=tasks, jobs=self.fleet.jobs)
             self.reloader = Reloader(
-                self.fleet, read=self._read, refusal=self._no_reload, applied=self._reloaded, told=self._reload_told
+                self.fleet,
+                read=self._read,
+                refusal=self._no_reload,
+                lingers=self._watch,
+                applied=self._reloaded,
+                told=self._reload_told,
             )
             self._recovery = recovery_of(self.fleet, session, tasks)
             stack.push_async_callback(tasks.cancel)
@@ -185,7 +192,7 @@ class Host:
     def _watch(self) -> None:
         """Watch what the configuration in force wants watched: its own files, the code, further paths."""
         config = self.fleet.plan.config
-        wanted, failed = config.reload, self.reloader.has_failed
+        wanted, failed = config.reload, self.reloader.has_failed or self.reloader.is_preparing
         files: set[Path] = set()
         if "config" in wanted.watch:
             files |= self.reloader.watched_files
@@ -197,7 +204,7 @@ class Host:
             self._watcher.start()
         if self._watcher is not None:
             self._watcher.debounce = wanted.debounce
-            # What failed may be mended by a module that is yet to be written.
+            # What failed, or hangs, may be mended by a module that is yet to be written or was never imported.
             folders = {config.folder} if failed and "code" in wanted.watch else set()
             self._watcher.watch(files, code_folders=folders, since=self.reloader.read_at)
 

@@ -1,9 +1,11 @@
 """A frozen picture of the host, made when somebody asks. Runs on the host's loop."""
 
 import os
+from collections.abc import Iterator
 
-from agenthost.dispatch.registration import RegistrationState
+from agenthost.dispatch.registration import Registration, RegistrationState
 from agenthost.host.fleet import Fleet
+from agenthost.host.generation import Generation
 from agenthost.host.hosted_agent import HostedAgent
 from agenthost.host.load_control import HOST
 from agenthost.status import (
@@ -25,7 +27,7 @@ def host_status(
     return HostStatus(
         state=state,
         version=__version__,
-        agents=tuple(_agent_status(agent, fleet) for agent in fleet.agents.values()),
+        agents=(*(_agent_status(agent, fleet) for agent in fleet.agents.values()), *_removed(fleet)),
         started_at=started_at,
         slots_total=fleet.plan.load.max_jobs,
         slots_used=fleet.slots.used,
@@ -56,37 +58,58 @@ def _agent_status(agent: HostedAgent, fleet: Fleet) -> AgentStatus:
         full=fleet.load.is_full(agent.id),
         load=_largest(parts),
         load_parts=parts,
-        generations=_generations(agent, fleet),
-        registrations=_registrations(agent, fleet),
+        generations=_generations(agent.id, fleet, agent.generation),
+        registrations=_registrations(agent.id, fleet, registration),
     )
 
 
-def _generations(agent: HostedAgent, fleet: Fleet) -> tuple[GenerationStatus, ...]:
-    old = sorted((one for one in fleet.retired if one.plan.id == agent.id), key=lambda one: -one.number)
+def _removed(fleet: Fleet) -> Iterator[AgentStatus]:
+    """Agents that are in the file no more, while jobs of theirs run."""
+    for key in dict.fromkeys(one.plan.id for one in fleet.retired if one.plan.id not in fleet.agents):
+        generations = _generations(key, fleet, None)
+        newest = max((one for one in fleet.retired if one.plan.id == key), key=lambda one: one.number)
+        used = fleet.slots.used_by(key)
+        yield AgentStatus(
+            id=key,
+            agent_name=newest.config.agent_name,
+            type=newest.config.type,
+            registers=False,
+            generation=newest.number,
+            jobs=fleet.jobs.of_agent(key),
+            slots_total=used,
+            slots_used=used,
+            generations=generations,
+            registrations=_registrations(key, fleet, None),
+            removed=True,
+        )
+
+
+def _generations(agent: str, fleet: Fleet, current: Generation | None) -> tuple[GenerationStatus, ...]:
+    old = sorted((one for one in fleet.retired if one.plan.id == agent), key=lambda one: -one.number)
     return tuple(
         GenerationStatus(
             number=one.number,
-            jobs=fleet.jobs.of_generation(agent.id, one.number),
+            jobs=fleet.jobs.of_generation(agent, one.number),
             since=one.born,
-            current=one is agent.generation,
+            current=one is current,
         )
-        for one in (agent.generation, *old)
+        for one in (*([current] if current is not None else []), *old)
     )
 
 
-def _registrations(agent: HostedAgent, fleet: Fleet) -> tuple[RegistrationStatus, ...]:
-    old = fleet.registrar.retired(agent.id)
+def _registrations(agent: str, fleet: Fleet, current: Registration | None) -> tuple[RegistrationStatus, ...]:
+    old = fleet.registrar.retired(agent)
     return tuple(
         RegistrationStatus(
             agent_name=one.key.agent_name,
             type=one.key.type,
             deployment=one.key.deployment,
             url=one.key.server.url,
-            state="draining" if one is not agent.registration else one.state.value,
+            state="draining" if one is not current else one.state.value,
             worker_id=one.worker_id,
             jobs=fleet.jobs.over(one),
         )
-        for one in ((agent.registration, *old) if agent.registration is not None else old)
+        for one in (*([current] if current is not None else []), *old)
     )
 
 

@@ -33,8 +33,13 @@ class UnusableCode(EntrypointError):
 
 @dataclass(slots=True)
 class Prepared:
-    """What is new and runs already beside the old; thrown away when anything of it fails."""
+    """What is new and runs already beside the old; thrown away when anything of it fails.
 
+    `plan` and `change` are completed by what the new code says about itself, once it is imported.
+    """
+
+    plan: Plan
+    change: PlanChange
     around: Surroundings
     generations: dict[str, Generation] = field(default_factory=dict)
     agents: dict[str, HostedAgent] = field(default_factory=dict)
@@ -48,13 +53,13 @@ async def start(fleet: Fleet, plan: Plan) -> None:
     server is to know what load they have.
     """
     change = PlanChange(agents=tuple(AgentChange(agent=key, added=True) for key in plan.agents))
-    prepared = Prepared(around=fleet.around)
+    prepared = Prepared(plan=plan, change=change, around=fleet.around)
     try:
-        plan, change = await _prepare(fleet, plan, change, prepared)
+        await _start_new(fleet, prepared)
     except BaseException:
         await _throw_away(fleet, prepared)
         raise
-    _swap(fleet, plan, change, prepared)
+    take_over(fleet, prepared)
 
     async def register(agent: HostedAgent) -> None:
         if agent.plan.registration is not None:
@@ -66,34 +71,41 @@ async def start(fleet: Fleet, plan: Plan) -> None:
     fleet.load.report()
 
 
-async def reconcile(fleet: Fleet, plan: Plan, change: PlanChange) -> None:
-    """Make the fleet be `plan`. Raises what kept it from that, and then nothing has changed."""
-    prepared = Prepared(around=fleet.surroundings(plan, new_base=bool(change.base)))
+async def prepare(fleet: Fleet, plan: Plan, change: PlanChange) -> Prepared:
+    """Everything new that `plan` needs, up and proven beside what runs: `take_over` makes it the fleet.
+
+    Raises what kept it from that. Then, and when it is cancelled, nothing has changed and nothing of it stays.
+    """
+    around = fleet.surroundings(plan, new_base=bool(change.base))
+    prepared = Prepared(plan=plan, change=change, around=around)
     try:
-        plan, change = await _prepare(fleet, plan, change, prepared)
-        await _open_registrations(fleet, plan, change, prepared)
+        await _start_new(fleet, prepared)
+        await _open_registrations(fleet, prepared)
+    except asyncio.CancelledError:
+        # Whoever wants something else now need not wait until a prewarm that hangs is gone.
+        fleet.clear_away(_throw_away(fleet, prepared))
+        raise
     except BaseException:
         await _throw_away(fleet, prepared)
         raise
-    _swap(fleet, plan, change, prepared)
-    await fleet.heard()
+    return prepared
 
 
-async def _prepare(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> tuple[Plan, PlanChange]:
+async def _start_new(fleet: Fleet, prepared: Prepared) -> None:
     """Start what is new, and learn what its code says about its hosting."""
-    await _start_generations(fleet, plan, change, prepared)
-    plan, change = _with_what_code_says(fleet, plan, change, prepared)
-    for one in change.agents:
+    await _start_generations(fleet, prepared)
+    _complete_by_code(fleet, prepared)
+    for one in prepared.change.agents:
         if one.added:
-            prepared.agents[one.agent] = HostedAgent(plan.agents[one.agent], prepared.generations[one.agent])
-    return plan, change
+            plan, generation = prepared.plan.agents[one.agent], prepared.generations[one.agent]
+            prepared.agents[one.agent] = HostedAgent(plan, generation)
 
 
-async def _start_generations(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> None:
-    for one in change.agents:
+async def _start_generations(fleet: Fleet, prepared: Prepared) -> None:
+    for one in prepared.change.agents:
         if one.added or one.generation:
             number = fleet.next_number(one.agent)
-            prepared.generations[one.agent] = Generation(plan.agents[one.agent], number, prepared.around)
+            prepared.generations[one.agent] = Generation(prepared.plan.agents[one.agent], number, prepared.around)
     proofs = [generation.prove() for generation in prepared.generations.values()]
     results = await asyncio.gather(*proofs, return_exceptions=True)
     for agent, result in zip(prepared.generations, results, strict=True):
@@ -103,12 +115,13 @@ async def _start_generations(fleet: Fleet, plan: Plan, change: PlanChange, prepa
             raise result
 
 
-def _with_what_code_says(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> tuple[Plan, PlanChange]:
+def _complete_by_code(fleet: Fleet, prepared: Prepared) -> None:
     """Code for livekit-agents names its agent, permissions and limits itself: known now that it is imported."""
     new = {key: generation.values for key, generation in prepared.generations.items()}
     old = fleet.code_values()
     if not any(new.values()) and not old.keys() & new.keys():
-        return plan, change
+        return
+    plan, change = prepared.plan, prepared.change
     values = {key: said for key, said in (old | new).items() if said is not None}
     again = make_plan(plan.config, {key: agent.code for key, agent in plan.agents.items()}, values)
     check_together(again)
@@ -117,11 +130,12 @@ def _with_what_code_says(fleet: Fleet, plan: Plan, change: PlanChange, prepared:
         one if one.added or one.removed else replace(found[one.agent], generation=one.generation)
         for one in change.agents
     )
-    return again, replace(change, agents=agents)
+    prepared.plan, prepared.change = again, replace(change, agents=agents)
 
 
-async def _open_registrations(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> None:
-    wanted = [plan.agents[one.agent] for one in change.agents if not one.removed and (one.added or one.registration)]
+async def _open_registrations(fleet: Fleet, prepared: Prepared) -> None:
+    changes = prepared.change.agents
+    wanted = [prepared.plan.agents[one.agent] for one in changes if not one.removed and (one.added or one.registration)]
 
     async def open_one(agent: AgentPlan) -> None:
         if agent.registration is not None:
@@ -136,8 +150,12 @@ async def _open_registrations(fleet: Fleet, plan: Plan, change: PlanChange, prep
             raise result
 
 
-def _swap(fleet: Fleet, plan: Plan, change: PlanChange, prepared: Prepared) -> None:
-    """One step of the loop: no await here."""
+def take_over(fleet: Fleet, prepared: Prepared) -> None:
+    """Make what was prepared the fleet, in one step of the loop: no await here.
+
+    The server knows of it once the fleet is `heard`.
+    """
+    plan, change = prepared.plan, prepared.change
     agents = {key: prepared.agents.get(key) or fleet.agents[key] for key in plan.agents}
     for one in change.agents:
         if not one.removed:

@@ -1,47 +1,56 @@
-"""Reloads: read the file, compare, reconcile, and say what came of it; also what one would do (`plan`).
+"""Reloads: read the file, compare, prepare, take over, and say what came of it; also what one would do (`plan`).
 
-Runs on the host's loop. One reload at a time; a request that comes while one runs gets another after it, so the last
-edit is never missed. Nothing here raises: a reload that fails has changed nothing, and its report says why.
+    idle ──want()──▶ PREPARING ──▶ taking over ──▶ told, idle
+                      │    ▲            └─ want(): another one follows
+                      └────┘ want(): what is prepared is discarded, and it begins anew with what there is now
+
+Runs on the host's loop, one reload at a time; the last edit is never missed. Nothing here raises: a reload that fails
+has changed nothing, and its report says why.
 """
 
 import asyncio
+import gc
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from agenthost.changes import CODE, PlanChange, diff
-from agenthost.config.examination import Loaded
 from agenthost.config.findings import ConfigError
 from agenthost.config.findings_text import plain, render
-from agenthost.config.model import Config
-from agenthost.errors import AgentHostError, EntrypointError, EnvironmentRefused, ExitCode
+from agenthost.errors import AgentHostError, EntrypointError, ExitCode
+from agenthost.host.comparison import Comparison, Read, compare, fingerprint_of_paths
 from agenthost.host.fleet import Fleet
-from agenthost.host.reconciler import UnusableCode, reconcile
+from agenthost.host.reconciler import Prepared, UnusableCode, prepare, take_over
 from agenthost.logs.events import get_logger
-from agenthost.plan import Plan, plan
 from agenthost.status import ChangeLine, PlanReport, ReloadReport, ReloadStatus
-from agenthost.watching.fingerprints import fingerprint
-from agenthost.watching.places import Selection, survey
 
-Read = Callable[[], Loaded]
+LINGERS_AFTER_SECONDS = 1.0
+"""A preparation that takes longer is said to: somebody waits for it, and an edit may be what it needs."""
+
+MOST_BEGINNINGS = 10
+"""So often a reload begins anew; the next is left to end. Something that writes all the time must not hold it up."""
+
 R = TypeVar("R", bound=PlanReport)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """What a reload would make of the host. `jobs` are the running ones of each agent, `paths` a fingerprint."""
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """What one beginning of a reload has found so far; `found` and `prepared` only where it came so far."""
 
-    plan: Plan
-    change: PlanChange
-    jobs: Mapping[str, int]
-    paths: str
+    found: Comparison | None = None
+    prepared: Prepared | None = None
+
+    @property
+    def changes(self) -> tuple[ChangeLine, ...]:
+        return self.found.lines() if self.found is not None else ()
 
 
 class Reloader:
     """`read` reads and checks the file again (in a thread); `refusal` says why no reload is possible now ("" if it is);
-    `applied` is called with every report, and what it does belongs to the reload; `told` when it has been logged.
+    `lingers` is called when one takes long; `applied` with every report, and what it does belongs to the reload;
+    `told` when it has been logged.
 
     `watched_files` are those that the last reload read (after a failure: those of the one before, too), `failed_files`
     the user's code that could not be used last; `read_at` is when the reload began, in seconds since the epoch.
@@ -53,102 +62,158 @@ class Reloader:
         *,
         read: Read,
         refusal: Callable[[], str],
+        lingers: Callable[[], None],
         applied: Callable[[ReloadReport], Awaitable[None]],
         told: Callable[[ReloadReport], None],
     ) -> None:
         self._fleet = fleet
         self._read = read
         self._refusal = refusal
+        self._lingers = lingers
         self._applied = applied
         self._told = told
-        self._busy = asyncio.Lock()
         self._wanted = asyncio.Event()
+        self._asked: list[asyncio.Future[ReloadReport]] = []
+        self._preparing: asyncio.Task[None] | None = None
         self._log = get_logger("reload")
         self.last: ReloadStatus | None = None
         self.watched_files = frozenset(fleet.plan.config.watched_files)
         self.failed_files: frozenset[Path] = frozenset()
         self.read_at = time.time()
-        self._paths = _fingerprint_of_paths(fleet.plan.config)
+        self._paths = fingerprint_of_paths(fleet.plan.config)
 
     @property
     def has_failed(self) -> bool:
         """Whether the last reload did."""
         return self.last is not None and not self.last.ok
 
+    @property
+    def is_preparing(self) -> bool:
+        return self._preparing is not None
+
     def want(self, changed: Iterable[Path] = ()) -> None:
-        """Reload soon: something that is watched has changed, or SIGHUP came."""
+        """Reload soon: something watched has changed, or SIGHUP came. One that is only preparing begins anew."""
         self._log.debug("reload wanted", files=[str(path) for path in changed])
         self._wanted.set()
+        self.give_up()
 
-    async def run(self) -> None:
-        """Serve the wishes of `want`, one after another; the owner's task."""
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            await self.reload()
+    def give_up(self) -> None:
+        """Discard what is only being prepared: it is out of date, or no reload is possible any more."""
+        if self._preparing is not None:
+            self._preparing.cancel()
 
     async def reload(self) -> ReloadReport:
-        """Reload now, after the one that runs, and report."""
-        async with self._busy:
-            began = time.monotonic()
-            refusal = self._refusal()
-            if refusal:
-                return ReloadReport(ok=False, refused=True, error=f"no reload now: the host is {refusal}")
-            self.read_at = time.time()
-            mended = self.has_failed
-            report = await self._reload()
-            self.last = _outcome(report)
-            await self._applied(report)
-            report = replace(report, seconds=time.monotonic() - began)
-            self._tell(report, mended=mended)
-            self._told(report)
-            return report
+        """Reload now; the report of the one that began last, if there are edits meanwhile."""
+        report: asyncio.Future[ReloadReport] = asyncio.get_running_loop().create_future()
+        self._asked.append(report)
+        self.want()
+        return await report
+
+    async def run(self) -> None:
+        """Serve the wishes, one after another; the owner's task."""
+        asked: list[asyncio.Future[ReloadReport]] = []
+        try:
+            while True:
+                await self._wanted.wait()
+                report = await self._serve(asked)
+                for one in asked:
+                    if not one.done():  # who asked may have gone
+                        one.set_result(report)
+                asked.clear()
+                # What is not used any more hangs together in circles. By itself Python would look for it only after
+                # hundreds of reloads, and what runs would be spread over more and more memory until then.
+                gc.collect()
+        finally:
+            for one in (*asked, *self._asked):
+                one.cancel()
 
     async def plan(self) -> PlanReport:
         """What a reload would do now. Code is compared, not imported."""
         began = time.monotonic()
         try:
-            found = await self._compare()
+            found = await compare(self._fleet, self._read, self._paths)
         except AgentHostError as error:
             return replace(_failure(error, PlanReport), seconds=time.monotonic() - began)
-        return PlanReport(ok=True, changes=_lines(found.change, found.jobs), seconds=time.monotonic() - began)
+        return PlanReport(ok=True, changes=found.lines(), seconds=time.monotonic() - began)
 
-    async def _reload(self) -> ReloadReport:
-        changes: tuple[ChangeLine, ...] = ()
+    async def _serve(self, asked: list["asyncio.Future[ReloadReport]"]) -> ReloadReport:
+        """One reload, however often it begins; `asked` get those whom its report answers."""
+        began = time.monotonic()
+        report: ReloadReport | None = None
+        for beginning in itertools.count(1):
+            self._wanted.clear()
+            asked += self._asked
+            self._asked.clear()
+            refusal = self._refusal()
+            if refusal:
+                return ReloadReport(ok=False, refused=True, error=f"no reload now: the host is {refusal}")
+            if beginning > 1:
+                self._log.info("reload begins anew", reason="another edit came before anything was taken over")
+            report = await self._begin(may_begin_anew=beginning < MOST_BEGINNINGS)
+            if report is not None:
+                break
+        assert report is not None  # the loop has no other end
+        mended = self.has_failed
+        self.last = _outcome(report)
+        await self._applied(report)
+        report = replace(report, seconds=time.monotonic() - began)
+        self._tell(report, mended=mended)
+        self._told(report)
+        return report
+
+    async def _begin(self, *, may_begin_anew: bool) -> ReloadReport | None:
+        """None: another edit came in time, and nothing has changed."""
+        self.read_at = time.time()
+        attempt = _Attempt()
+        preparing = asyncio.get_running_loop().create_task(self._prepare(attempt))
+        self._preparing = preparing if may_begin_anew else None
         try:
-            found = await self._compare()
-            changes = _lines(found.change, found.jobs)
-            if not found.change.nothing:
-                await reconcile(self._fleet, found.plan, found.change)
-            self._paths = found.paths
-            self.watched_files = frozenset(found.plan.config.watched_files)
+            await self._wait(preparing)
+        finally:
+            self._preparing = None
+        if preparing.cancelled():
+            return None
+        try:
+            preparing.result()
+            return await self._take_over(attempt)
         except ConfigError as error:
             self.watched_files |= frozenset(error.watched_files)
-            return replace(_failure(error, ReloadReport), changes=changes)
+            return replace(_failure(error, ReloadReport), changes=attempt.changes)
         except UnusableCode as error:
             self.failed_files = frozenset(map(Path, error.files))
-            return replace(_failure(error, ReloadReport), changes=changes)
+            return replace(_failure(error, ReloadReport), changes=attempt.changes)
         except AgentHostError as error:
-            return replace(_failure(error, ReloadReport), changes=changes)
-        return ReloadReport(ok=True, changes=changes)
+            return replace(_failure(error, ReloadReport), changes=attempt.changes)
 
-    async def _compare(self) -> "Comparison":
-        """Read everything again, and see what is different. Raises ConfigError, EnvironmentRefused."""
+    async def _wait(self, preparing: "asyncio.Task[None]") -> None:
+        """Until it has ended, one way or another; it does not outlive whoever waits."""
         try:
-            loaded = await asyncio.to_thread(self._read)
-        except (OSError, RuntimeError) as error:  # the system has no descriptor, or no thread, for it now
-            raise EnvironmentRefused(f"the file cannot be read now: {error}; reload again") from error
-        fleet = self._fleet
-        paths = _fingerprint_of_paths(loaded.config)
-        running = {key: agent.generation.code_fingerprint + self._paths for key, agent in fleet.agents.items()}
-        now = {key: fingerprint(map(Path, agent.generation.modules)) + paths for key, agent in fleet.agents.items()}
-        old = _with_code(fleet.plan, running)
-        new = plan(loaded.config, now, fleet.code_values())
-        change = diff(old, new)
-        if fingerprint(map(Path, fleet.around.base.modules)) != fleet.base_fingerprint:
-            change = _with_new_base(change)
-        jobs = {key: fleet.jobs.of_agent(key) for key in fleet.agents}
-        return Comparison(plan=new, change=change, jobs=jobs, paths=paths)
+            done, _ = await asyncio.wait({preparing}, timeout=LINGERS_AFTER_SECONDS)
+            if not done:
+                self._log.info("reload is preparing", hint="what is running goes on; another edit makes it begin anew")
+                self._lingers()
+                await asyncio.wait({preparing})
+        except asyncio.CancelledError:
+            preparing.cancel()
+            await asyncio.wait({preparing})
+            raise
+
+    async def _prepare(self, attempt: _Attempt) -> None:
+        """All that changes nothing yet; may be cancelled at any time. Raises what keeps the new from being used."""
+        attempt.found = found = await compare(self._fleet, self._read, self._paths)
+        self.watched_files |= frozenset(found.plan.config.watched_files)
+        if not found.change.nothing:
+            attempt.prepared = await prepare(self._fleet, found.plan, found.change)
+
+    async def _take_over(self, attempt: _Attempt) -> ReloadReport:
+        assert attempt.found is not None
+        if attempt.prepared is not None:
+            take_over(self._fleet, attempt.prepared)
+        self._paths = attempt.found.paths
+        self.watched_files = frozenset(attempt.found.plan.config.watched_files)
+        if attempt.prepared is not None:
+            await self._fleet.heard()
+        return ReloadReport(ok=True, changes=attempt.changes)
 
     def _tell(self, report: ReloadReport, *, mended: bool) -> None:
         changed = _changed(report)
@@ -181,52 +246,6 @@ def _details(report: ReloadReport) -> dict[str, str]:
     """What the author of the edit needs: the findings with their lines, or the traceback of their own code."""
     found = plain(render(report.findings, report.source, file=report.file)) if report.findings else ""
     return {key: text for key, text in (("findings", found), ("traceback", report.traceback_text)) if text}
-
-
-def _fingerprint_of_paths(config: Config) -> str:
-    """Of the files behind `reload.paths`, which count as code of every agent."""
-    paths = frozenset(reload_paths(config))
-    return fingerprint(survey(Selection(paths=paths)).files) if paths else ""
-
-
-def reload_paths(config: Config) -> tuple[Path, ...]:
-    """`reload.paths`, seen from the file's folder."""
-    return tuple(config.folder / path for path in config.reload.paths)
-
-
-def _with_code(plan_: Plan, code: dict[str, str]) -> Plan:
-    agents = {key: replace(agent, code=code.get(key, "")) for key, agent in plan_.agents.items()}
-    return replace(plan_, agents=agents)
-
-
-def _with_new_base(change: PlanChange) -> PlanChange:
-    """The base's own code has changed: every agent is imported anew on top of another base."""
-    agents = tuple(
-        one if one.added or one.removed else replace(one, generation=(*one.generation, "preload"))
-        for one in change.agents
-    )
-    return replace(change, agents=agents, base=(*change.base, CODE))
-
-
-def _lines(change: PlanChange, jobs: Mapping[str, int]) -> tuple[ChangeLine, ...]:
-    lines: list[ChangeLine] = []
-    if change.base:
-        lines.append(ChangeLine(agent="", kind="base", reasons=change.base))
-    if change.host:
-        lines.append(ChangeLine(agent="", kind="live", reasons=change.host))
-    for one in change.agents:
-        heir = (f"goes on as `{one.successor}`",) if one.successor else ()
-        reasons = {
-            "new generation": one.generation,
-            "new registration": one.registration,
-            "live": one.live,
-            "removed": heir,
-        }
-        running = jobs.get(one.agent, 0)
-        lines += [
-            ChangeLine(agent=one.agent, kind=kind, reasons=reasons.get(kind, ()), jobs=running) for kind in one.kinds
-        ]
-    return tuple(lines)
 
 
 def _failure(error: AgentHostError, kind: type[R]) -> R:

@@ -119,6 +119,9 @@ class Hook:
         except TimeoutError:
             process.kill()
             raise ProcessFailed(f"the hook process was not ready within {self._init_seconds:g} s") from None
+        except asyncio.CancelledError:  # nobody wants it any more, and `close` does not know it
+            process.kill()
+            raise
         return process
 
     def _replace(self, process: HookProcess) -> None:

@@ -43,6 +43,8 @@ http: { listen: "127.0.0.1:0" }
 limits: { shutdown: 1s }
 """
 
+IMPATIENT = YAML.replace("shutdown: 1s", "shutdown: 1s, init: 1500ms")
+
 
 class Edited:
     """A running host and its two files; `change` edits one and has the host reload."""
@@ -73,6 +75,12 @@ class Edited:
         while not file.exists() or not file.read_text():
             await self.host.http("/healthz")  # the job writes in its first millisecond; this is how long we wait
         return file.read_text()
+
+    async def generations(self, agent: str) -> dict[int, int]:
+        """How many jobs each generation of an agent has, as `status` tells."""
+        status = json.loads((await self.host.http("/worker"))[1])
+        found = [one["generations"] for one in status["agents"] if one["id"] == agent]
+        return {one["number"]: one["jobs"] for one in found[0]} if found else {}
 
     async def wait_running(self, count: int) -> None:
         """Until the server believes that so many jobs run."""
@@ -185,9 +193,22 @@ async def test_same_name_under_another_id_is_served_by_the_new_agent(edited: Edi
         (YAML.replace("my_agent:entrypoint", "nowhere:entrypoint"), None, "nowhere"),
         (None, "def broken(:\n", "my_agent"),
         (None, CODE + "\nraise RuntimeError('at import')\n", "at import"),
+        (YAML + "settings: { key: '${NO_SUCH_VARIABLE}' }\n", None, "the variable NO_SUCH_VARIABLE is not set"),
         (None, CODE.replace("    pass\n", "    raise KeyError('in prewarm')\n", 1), "in prewarm"),
+        (IMPATIENT, CODE.replace("    pass\n", "    import time; time.sleep(600)\n", 1), "limits.init (1.5 s)"),
+        (IMPATIENT, CODE + "\nimport time; time.sleep(600)\n", "limits.init (1.5 s)"),
     ],
-    ids=["unknown key", "syntax", "module missing", "python syntax", "import raises", "prewarm raises"],
+    ids=[
+        "unknown key",
+        "syntax",
+        "module missing",
+        "python syntax",
+        "import raises",
+        "unset variable",
+        "prewarm raises",
+        "prewarm hangs",
+        "import hangs",
+    ],
 )
 async def test_broken_edit_changes_nothing_and_the_mended_one_works(
     edited: Edited, yaml: str | None, code: str | None, told: str
@@ -257,9 +278,35 @@ async def test_agents_come_and_go(edited: Edited) -> None:
     await edited.change(yaml=several)
     await edited.server.wait_report("c", lambda report: report.available)
     assert await edited.job("of c", agent_name="c") == "1"
+    await edited.change(yaml=several, code=CODE.replace("VERSION = 1", "VERSION = 2"))
+    assert await edited.job("also of c", agent_name="c") == "2"
     await edited.change(yaml=YAML)
     assert edited.host.events("change applied", agent="c", kind="removed")
-    await edited.wait_running(2)
+    await edited.wait_running(3)
+
+
+async def test_status_has_every_generation_with_its_jobs_until_the_last_ends(edited: Edited) -> None:
+    """Of replaced code, and of an agent that is in the file no more."""
+    several = YAML + "agents: { a: {}, c: {} }\n"
+    several = "\n".join(
+        line for line in several.splitlines() if not line.startswith(("agent_name", "entry", "prewarm"))
+    )
+    several = several.replace("{}", "{ entrypoint: my_agent:entrypoint }")
+    await edited.change(yaml=several)
+    assert await edited.job("c-1", agent_name="c") == "1"
+    await edited.change(code=CODE.replace("VERSION = 1", "VERSION = 2"))
+    assert await edited.job("c-2", agent_name="c") == "2"
+    assert await edited.generations("c") == {1: 1, 2: 1}
+    await edited.change(yaml=YAML)
+    assert await edited.generations("c") == {1: 1, 2: 1}
+    status = json.loads((await edited.host.http("/worker"))[1])
+    removed = [(agent["id"], agent["removed"], agent["jobs"]) for agent in status["agents"]]
+    assert removed == [("a", False, 1), ("c", True, 2)]
+    assert status["jobs"] == 3
+    for number, left in ((1, {2: 1}), (2, {})):
+        (edited.folder / f"leave-c-{number}").touch()
+        await edited.host.wait_event("job ended", room=f"c-{number}")
+        assert await edited.generations("c") == left
 
 
 async def test_equal_content_is_no_reload(edited: Edited) -> None:

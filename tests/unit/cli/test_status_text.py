@@ -82,6 +82,15 @@ def test_replaced_registration_is_shown_until_its_last_job_ends() -> None:
     assert lines[-1].split() == ["draining", "before", "↳", "2"]
 
 
+def test_removed_agent_is_shown_until_its_last_job_ends() -> None:
+    """Its jobs are jobs of this host, wherever they came from."""
+    generations = (GenerationStatus(number=2, jobs=2, since=NOW - 60, current=False),)
+    gone = agent(registers=False, removed=True, jobs=2, slots_total=2, slots_used=2, generations=generations)
+    lines = shown(HostStatus(state=HostState.RUNNING, version="1", agents=(SUPPORT, gone)))
+    assert lines[-2].split() == ["a", "removed,", "takes", "no", "more", "2", "0", "–"]
+    assert lines[-1].split() == ["↳", "2", "2,", "1m"]
+
+
 def agent(**values: object) -> AgentStatus:
     return AgentStatus(id="a", agent_name="b", type=JobType.ROOM, **values)  # type: ignore[arg-type]
 
