@@ -3,8 +3,8 @@
 FIRST_RECONNECT_SECONDS = 0.5
 LONGEST_RECONNECT_SECONDS = 30.0
 STABLE_AFTER_SECONDS = 10.0
-"""A connection that held this long was good: the next loss starts counting anew. A server that accepts and closes
-at once never gets there, so the delay keeps growing."""
+"""A registration that held this long was good: the next loss starts counting anew. A server that accepts and closes
+at once never gets there, nor one that accepts and says nothing, so the delay keeps growing."""
 
 FIRST_START_SECONDS = 0.5
 LONGEST_START_SECONDS = 60.0

@@ -12,7 +12,6 @@ what to answer and what to do with a job it leaves to the `Desk` it is given.
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -82,6 +81,7 @@ class Registration:
         self._log = log
         self._on_change = on_change
         self._connection: Connection | None = None
+        self._registered_at: float | None = None  # on this connection, or the one that has just been lost
         self._retired = False
         self._accepted = AcceptedOffers(desk)
         self._load = LoadReport(full=False, fraction=0.0, jobs=0)
@@ -96,9 +96,10 @@ class Registration:
 
         Raises RegistrationRefused, but only before the first success.
         """
+        loop = asyncio.get_running_loop()
         attempt = 0
         while not self.is_closed():
-            began = time.monotonic()
+            self._registered_at = None
             try:
                 await self._once()
             except RegistrationRefused as error:
@@ -113,7 +114,8 @@ class Registration:
                 self.state = RegistrationState.CLOSED
                 self._receipts.release()
                 return
-            attempt = 0 if time.monotonic() - began >= STABLE_AFTER_SECONDS else attempt
+            held = 0.0 if self._registered_at is None else loop.time() - self._registered_at
+            attempt = 0 if held >= STABLE_AFTER_SECONDS else attempt
             delay = reconnect_delay(attempt, random.random())
             self._log.warning("registration lost", reason=self.reason, retry_in_seconds=round(delay, 1))
             await asyncio.sleep(delay)
@@ -200,6 +202,7 @@ class Registration:
             raise ConnectionLost("closed while registering")
         self._connection = connection
         self.worker_id = registered.worker_id
+        self._registered_at = asyncio.get_running_loop().time()
         while not self._outgoing.empty():
             self._outgoing.get_nowait()  # about jobs of a socket that the server has forgotten
         self._send_load()
