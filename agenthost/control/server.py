@@ -14,7 +14,6 @@ a killed host left behind is removed by the next.
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -139,7 +138,7 @@ class ControlSocket:
         return self._answer_status()
 
     def _answer_status(self) -> "web.Response":
-        return _answer(replace(self._handler.status(), pid=os.getpid()))
+        return _answer(self._handler.status())
 
 
 def _claim(path: Path) -> HeldFile:

@@ -36,6 +36,7 @@ def host_status(
         load_parts=parts,
         last_reload=last_reload,
         log_lines_dropped=log_lines_dropped,
+        pid=os.getpid(),
         file=os.fspath(fleet.plan.config.file),
     )
 

@@ -1,6 +1,7 @@
 """A control socket with a handler that answers what the test says."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,7 +23,9 @@ class Handler:
     """A small host: `stopped` are the values of `now` it was told; `reload` waits for `may_reload`."""
 
     def __init__(self) -> None:
-        self.host = HostStatus(state=HostState.RUNNING, version="1.2.3", agents=(AGENT,), started_at=1.0)
+        self.host = HostStatus(
+            state=HostState.RUNNING, version="1.2.3", agents=(AGENT,), started_at=1.0, pid=os.getpid()
+        )
         self.planned = PlanReport(ok=True, changes=CHANGES)
         self.reloaded = ReloadReport(ok=True, changes=CHANGES, seconds=0.25)
         self.may_reload = asyncio.Event()
