@@ -5,6 +5,7 @@ without prctl or /proc the acts that only Linux knows do nothing and say so by t
 """
 
 import ctypes
+import functools
 import os
 import resource
 import signal
@@ -44,11 +45,16 @@ def die_with_parent(enabled: bool = True) -> bool:
 def _prctl(option: int, argument: int) -> bool:
     if not LINUX:
         return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, argument, 0, 0, 0) != 0:
+    if _libc().prctl(option, argument, 0, 0, 0) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), "prctl")
     return True
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    """Opened once in a template: each use of something new in a forked process is memory that it has for itself."""
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def raise_open_files() -> int:
@@ -75,26 +81,27 @@ def prefer_for_oom_kill(adjustment: int = 500) -> None:
     More, not exactly: an orchestrator gives whole containers an adjustment, and only root may go below it.
     """
     if LINUX:
-        file = _PROC / "self/oom_score_adj"
-        file.write_text(str(min(1000, int(file.read_text()) + adjustment)))
+        file = os.open("/proc/self/oom_score_adj", os.O_RDWR)  # without Python's files: see `_libc`
+        try:
+            os.pwrite(file, b"%d" % min(1000, int(os.pread(file, 16, 0)) + adjustment), 0)
+        finally:
+            os.close(file)
 
 
 def line_buffer_native_output() -> None:
     """Have what native code prints by C's stdio leave at each newline, also into a pipe; forks inherit it."""
-    libc = ctypes.CDLL(None)
-    stream = ctypes.c_void_p.in_dll(libc, "stdout" if LINUX else "__stdoutp")
-    libc.setvbuf(stream, None, _IOLBF, 0)
+    stream = ctypes.c_void_p.in_dll(_libc(), "stdout" if LINUX else "__stdoutp")
+    _libc().setvbuf(stream, None, _IOLBF, 0)
 
 
 def flush_native_output() -> None:
     """Write what C's stdio holds: a fork would write it twice, `_exit` not at all."""
-    ctypes.CDLL(None).fflush(None)
+    _libc().fflush(None)
 
 
 def collapse(start: int, size: int) -> bool:
     """Put this part of our memory into huge pages now; whole ones. False where the kernel will not, or cannot."""
-    libc = ctypes.CDLL(None)
-    return libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_COLLAPSE) == 0 if LINUX else False
+    return LINUX and _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_COLLAPSE) == 0
 
 
 def private_mappings() -> Iterator[tuple[int, int]]:

@@ -13,7 +13,14 @@ from dataclasses import replace
 
 from agenthost import kernel
 from agenthost.child.forking import fork_detached
-from agenthost.child.process_setup import Descriptors, limit_resources, reseed, reset_signals, take_over
+from agenthost.child.process_setup import (
+    Descriptors,
+    leave_signals_to_host,
+    limit_resources,
+    reseed,
+    reset_signals,
+    take_over,
+)
 from agenthost.ipc.messages import (
     PACKET_BYTES,
     Forked,
@@ -66,6 +73,7 @@ class ForkServer:
 
     def serve(self) -> int:
         """Until the host wants no more or dies; returns the exit code of the template."""
+        reset_signals()
         try:
             while request := self._receive():
                 self._serve(*request)
@@ -107,7 +115,7 @@ class ForkServer:
     def _child(self, request: ForkProcess, descriptors: Descriptors) -> int:
         self._control.close()
         take_over(descriptors)
-        reset_signals()
+        leave_signals_to_host()
         reseed()
         if request.kind != "template":
             os.environ[kernel.PROCESS_NUMBER] = str(request.number)

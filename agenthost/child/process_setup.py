@@ -75,16 +75,21 @@ def print_at_once() -> None:
 
 
 def reset_signals() -> None:
-    """Default handlers, then ours: the host alone decides when a process ends, also when a group is signalled."""
+    """Default handlers, then ours. A template does it after the user's import, and for all that it forks."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    for number in _LEFT_TO_THE_HOST:
-        signal.signal(number, _leave_to_host)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
+    leave_signals_to_host()
+
+
+def leave_signals_to_host() -> None:
+    """The host alone decides when a process ends, also when a group is signalled. To be said again after a fork."""
+    for number in _LEFT_TO_THE_HOST:
+        signal.signal(number, _leave_to_host)
 
 
 _LEFT_TO_THE_HOST = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

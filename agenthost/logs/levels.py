@@ -56,14 +56,20 @@ class LevelSetter:
         wanted = {**quiet, **levels}
         for name in self._set:
             if name not in wanted:
-                logging.getLogger(name).setLevel(logging.NOTSET)
+                _set(logging.getLogger(name), logging.NOTSET)
         for name, own in wanted.items():
-            logging.getLogger(name).setLevel(LEVELS[own])
-        logging.getLogger().setLevel(LEVELS[level])
+            _set(logging.getLogger(name), LEVELS[own])
+        _set(logging.getLogger(), LEVELS[level])
         self._set = tuple(wanted)
 
     def reset(self) -> None:
         """Take back all that was set, except the root logger's level."""
         for name in self._set:
-            logging.getLogger(name).setLevel(logging.NOTSET)
+            _set(logging.getLogger(name), logging.NOTSET)
         self._set = ()
+
+
+def _set(logger: logging.Logger, level: int) -> None:
+    """Only where it differs: `setLevel` writes to every logger there is, and a fork copies what is written."""
+    if logger.level != level:
+        logger.setLevel(level)

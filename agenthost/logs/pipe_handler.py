@@ -24,10 +24,11 @@ def install(fd: int, *, level: str, levels: Mapping[str, str]) -> None:
 
     Called again (after a fork) it replaces what it installed before. The descriptor stays the caller's.
     """
-    root = logging.getLogger()
-    for handler in _installed():
-        root.removeHandler(handler)
-    root.handlers.insert(0, _PipeHandler(fd))
+    installed = _installed()
+    if installed:
+        installed[0].begin(fd)  # not a new one, whose locks and references each forked process would pay for
+    else:
+        logging.getLogger().handlers.insert(0, _PipeHandler(fd))
     if not isinstance(logging.getLogRecordFactory(), _RecordFactory):
         logging.setLogRecordFactory(_RecordFactory(logging.getLogRecordFactory()))
     _LEVELS.apply(level, levels)
@@ -56,6 +57,10 @@ class _PipeHandler(logging.Handler):
 
     def __init__(self, fd: int) -> None:
         super().__init__()
+        self.begin(fd)
+
+    def begin(self, fd: int) -> None:
+        """Write to `fd` from now on, and nothing of what was set before."""
         self._fd = fd
         self.context: Mapping[str, object] = {}
 

@@ -63,6 +63,7 @@ class VoiceProcess:
 
     def make_run(self, start: StartJob) -> VoiceRun:
         """As `JobRunner`."""
+        telemetry.give_own_id()
         self.bridge = VoiceRun(start, self)
         return self.bridge
 

@@ -25,8 +25,15 @@ def take_over_resource() -> None:
     """In a process: its template's, as if it had been found out here."""
     found: tuple[int, Any] | None = getattr(traces, _KEPT, None)
     if found is not None and _is_shared():
+        setattr(traces, _KEPT, (os.getpid(), found[1]))
+
+
+def give_own_id() -> None:
+    """In a process that has a job now; an idle one would only have the memory for it."""
+    found: tuple[int, Any] | None = getattr(traces, _KEPT, None)
+    if found is not None and _is_shared():
         mine = Resource({SERVICE_INSTANCE_ID: str(uuid.uuid4())})
-        setattr(traces, _KEPT, (os.getpid(), found[1].merge(mine)))
+        setattr(traces, _KEPT, (found[0], found[1].merge(mine)))
 
 
 def _is_shared() -> bool:

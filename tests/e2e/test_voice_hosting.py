@@ -13,7 +13,7 @@ from tests.support.real_server import RealLiveKitServer
 from tests.support.voice_client import VoiceClient
 
 pytest.importorskip("livekit.agents")
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 STARTER = (Path(__file__).parents[2] / "samples" / "voice_starter" / "my_agent.py").read_text()
 
@@ -57,14 +57,14 @@ def write(folder: Path, code: str, entrypoint: str, yaml: str = "") -> Path:
     (folder / "my_agent.py").write_text(SESSION + textwrap.dedent(code))
     file = folder / "agenthost.yaml"
     keys = {"version": "1", "entrypoint": entrypoint, "http": "{ listen: none }", "num_idle_processes": "1"}
-    keys["load"] = "{ max_jobs: 20 }"  # other tests may use all of the cpu
+    keys |= {"load": "{ max_jobs: 20 }", "limits": "{ init: 60s }"}  # other tests may use all of the cpu
     file.write_text("".join(f"{key}: {value}\n" for key, value in keys.items()) + textwrap.dedent(yaml))
     return file
 
 
 async def run(run_host: RunHost, server: RealLiveKitServer, file: Path) -> HostProcess:
     host = await run_host(file, server=server, cwd=file.parent, env={"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"})
-    await host.wait_event("registered", timeout=40)
+    await host.wait_event("registered", timeout=90)
     return host
 
 

@@ -15,7 +15,7 @@ from tests.support.voice_client import RATE, VoiceClient, frames, is_loud
 pytest.importorskip("livekit.agents")
 from agenthost.testing.voice_models import tone
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 TONE = tone(0.5, rate=RATE, hertz=300)
@@ -30,9 +30,10 @@ async def run_sample(run_host: RunHost, server: RealLiveKitServer, name: str) ->
     """Start it, on no fixed HTTP port, and without the brake that other tests may set off."""
     folder = SAMPLES / name
     changes = ["--set", "http.listen=127.0.0.1:0", "--set", "load.max_jobs=10", "--set", "num_idle_processes=0"]
+    changes += ["--set", "limits.init=60s"]
     env = {"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"}
     host = await run_host(folder / "agenthost.yaml", *changes, server=server, cwd=folder, env=env)
-    await host.wait_event("registered", timeout=60)
+    await host.wait_event("registered", timeout=90)
     return host
 
 

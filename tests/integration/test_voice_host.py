@@ -4,6 +4,7 @@ import signal
 import textwrap
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agenthost.errors import ExitCode
@@ -11,6 +12,7 @@ from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
 from tests.support.host import HostProcess
+from tests.support.polling import poll
 from tests.support.protocols import RunHost
 
 pytest.importorskip("livekit.agents")
@@ -110,6 +112,34 @@ async def test_a_load_function_of_the_code_fills_the_host(
     host = await run(run_host, fake_server, file)
     full = await host.wait_event("load limit reached", agent="agent", timeout=30)
     assert full.fields["custom"] == 0.6
+
+
+async def test_an_idle_process_has_little_of_its_own(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """At most 4 MB, of all that livekit-agents is: the rest it shares with its template."""
+    code = """
+    import os
+    from pathlib import Path
+
+    def prewarm(proc) -> None:
+        Path(__file__).with_name(f"idle-{os.getpid()}").touch()
+    """
+    write(tmp_path, "idle", more=code, options="setup_fnc=prewarm, num_idle_processes=2")
+    file = write_file(tmp_path)
+    file.write_text(file.read_text().replace("num_idle_processes: 0\n", ""))
+    await run(run_host, fake_server, file)
+    pids = await poll(lambda: idle_pids(tmp_path), timeout=30)
+    assert pids is not None
+    # After prewarm it sleeps only to wait for a job.
+    processes = [psutil.Process(pid) for pid in pids]
+    await poll(lambda: all(process.status() == psutil.STATUS_SLEEPING for process in processes), timeout=30)
+    assert max(process.memory_full_info().uss for process in processes) <= 4e6
+
+
+def idle_pids(folder: Path) -> list[int] | None:
+    pids = [int(file.name.removeprefix("idle-")) for file in folder.glob("idle-*")]
+    return pids if len(pids) == 2 else None
 
 
 async def test_two_agents_of_one_name_are_refused(

@@ -50,6 +50,20 @@ def test_levels_that_are_no_longer_listed_are_taken_back() -> None:
     setter.reset()
 
 
+def test_the_same_levels_again_write_to_no_logger() -> None:
+    """Every process forked from a template sets them once more, and copies each page of memory that this touches."""
+    setter = LevelSetter()
+    setter.apply("INFO", {"test.three": "TRACE"})
+    logger = logging.getLogger("test.three")
+    assert logger.isEnabledFor(logging.DEBUG)
+    kept = dict(logger._cache)  # type: ignore[attr-defined]  # `setLevel` of any logger empties it
+    setter.apply("INFO", {"test.three": "TRACE"})
+    assert kept and logger._cache == kept  # type: ignore[attr-defined]
+    setter.apply("INFO", {"test.three": "ERROR"})
+    assert not logger.isEnabledFor(logging.DEBUG)
+    setter.reset()
+
+
 def test_reset_takes_everything_back() -> None:
     """After `reset`, no logger but the root has a level of ours."""
     setter = LevelSetter()

@@ -25,6 +25,7 @@ def test_a_process_has_what_its_template_found_out(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("os.getpid", lambda: 101)
     monkeypatch.setattr(Resource, "create", None)
     telemetry.take_over_resource()
+    telemetry.give_own_id()
     mine = traces._resource({"more": "yes"})
     assert mine.attributes["shop.floor"] == "2" and mine.attributes["more"] == "yes"
     assert mine.attributes[SERVICE_INSTANCE_ID] != theirs.attributes.get(SERVICE_INSTANCE_ID)
@@ -35,4 +36,5 @@ def test_detectors_of_ones_own_are_asked_in_each_process(monkeypatch: pytest.Mon
     monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "otel,process")
     telemetry.find_resource()
     telemetry.take_over_resource()
+    telemetry.give_own_id()
     assert traces._detected_resource is None
