@@ -4,23 +4,17 @@ Which change needs what comes from the field table (`Apply`), so the reference p
 disagree. What is no key of an agent (its code, the environment it starts from) is compared here by name.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from agenthost.config.fields import Apply, Spec
 from agenthost.config.host_fields import FILE
-from agenthost.config.model import AgentConfig, Config
+from agenthost.config.model import Config
+from agenthost.differences import Difference, differences
 from agenthost.plan import AgentPlan, Plan
 
 CODE = "code"
 ENVIRONMENT = "environment"
-_NOT_COMPARED = frozenset({"place", "id", "written"})
-_SPELLED = {
-    "log.level": "log_level",
-    "log.levels": "log_levels",
-    "log.format": "log_format",
-    "log.rename": "log_format",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +22,8 @@ class AgentChange:
     """What changes for one agent. Each tuple holds the paths that are the reason, in the file's spelling.
 
     `added` and `removed` exclude everything else; an agent with no reason at all is kept as it is. `successor` is the
-    id of the added agent that a removed one goes on as, "" if none: only its id is another.
+    id of the added agent that a removed one goes on as, "" if none: only its id is another. `differences` tells its own
+    keys' values.
     """
 
     agent: str
@@ -38,6 +33,7 @@ class AgentChange:
     added: bool = False
     removed: bool = False
     successor: str = ""
+    differences: tuple[Difference, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -58,11 +54,15 @@ class AgentChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanChange:
-    """`agents` has every agent of both plans, new ones last; `base` and `host` are the changed host keys."""
+    """`agents` has every agent of both plans, new ones last; `base` and `host` are the changed host keys.
+
+    `differences` tells the values of the host's keys, those that are reasons for an agent included.
+    """
 
     agents: tuple[AgentChange, ...]
     base: tuple[str, ...] = ()
     host: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
 
     @property
     def nothing(self) -> bool:
@@ -71,7 +71,8 @@ class PlanChange:
 
 def diff(old: Plan, new: Plan) -> PlanChange:
     """Everything that has to happen to turn a host of `old` into one of `new`."""
-    host = sorted(set(_changed_host_keys(old.config, new.config)))
+    values = _host_differences(old.config, new.config)
+    host = sorted(one.path for one in values if one.path != ENVIRONMENT)
     base = tuple(path for path in host if _apply(FILE, path) is Apply.BASE)
     shared = _reasons_for_all(old, new, host, base)
     heirs = _successors(old, new)
@@ -83,7 +84,8 @@ def diff(old: Plan, new: Plan) -> PlanChange:
     ]
     changes += [AgentChange(agent=key, added=True) for key in new.agents if key not in old.agents]
     told = {*base, *(path for reasons in shared.values() for path in reasons)}
-    return PlanChange(agents=tuple(changes), base=base, host=tuple(path for path in host if path not in told))
+    rest = tuple(path for path in host if path not in told)
+    return PlanChange(agents=tuple(changes), base=base, host=rest, differences=values)
 
 
 def _reasons_for_all(old: Plan, new: Plan, host: list[str], base: tuple[str, ...]) -> Mapping[Apply, tuple[str, ...]]:
@@ -129,7 +131,9 @@ def _runs_alike(old: AgentPlan, new: AgentPlan) -> bool:
 
 def _agent_change(old: AgentPlan, new: AgentPlan, shared: Mapping[Apply, tuple[str, ...]]) -> AgentChange:
     by_class: dict[Apply, list[str]] = {apply: [] for apply in Apply}
-    for path in sorted(set(_changed(old.config, new.config))):
+    hidden = old.config.withheld | new.config.withheld
+    found = tuple(differences(old.config, new.config, FILE.children["agents"], withheld=hidden))
+    for path in sorted(one.path for one in found):
         by_class[_apply(FILE.children["agents"], path) or Apply.LIVE].append(path)
     code = [CODE] if old.code != new.code else []
     return AgentChange(
@@ -137,39 +141,39 @@ def _agent_change(old: AgentPlan, new: AgentPlan, shared: Mapping[Apply, tuple[s
         live=tuple(by_class[Apply.LIVE]),
         registration=(*by_class[Apply.REGISTRATION], *shared[Apply.REGISTRATION]),
         generation=(*by_class[Apply.GENERATION], *code, *shared[Apply.GENERATION]),
+        differences=found,
     )
 
 
-def _changed_host_keys(old: Config, new: Config) -> Iterator[str]:
-    compared = ("livekit", "log", "http", "control_socket", "preload", "timezone", "reload", "load")
-    for name in compared:
-        for path in _changed_value(getattr(old, name), getattr(new, name), name):
-            path = _SPELLED.get(path, path)
-            yield {"http.host": "http.listen", "http.port": "http.listen", "control_socket": "control.socket"}.get(
-                path, path
-            )
+def _host_differences(old: Config, new: Config) -> tuple[Difference, ...]:
+    hidden = old.withheld | new.withheld
+    found = differences(_host_values(old), _host_values(new), FILE, withheld=hidden)
+    before, after = _seen(old.environment), _seen(new.environment)
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    # Their names only: what variables hold is nobody's business.
+    return (*found, *([Difference(path=ENVIRONMENT, note=", ".join(names))] if names else []))
 
 
-def _changed(old: AgentConfig, new: AgentConfig) -> Iterator[str]:
-    for entry in fields(old):
-        if entry.name not in _NOT_COMPARED:
-            yield from _changed_value(getattr(old, entry.name), getattr(new, entry.name), entry.name)
-
-
-def _changed_value(old: object, new: object, path: str) -> Iterator[str]:
-    """The dotted paths below `path` at which two values of one type differ; positions in the file do not count."""
-    if is_dataclass(old) and is_dataclass(new) and type(old) is type(new):
-        for entry in fields(old):
-            if entry.name not in _NOT_COMPARED:
-                yield from _changed_value(getattr(old, entry.name), getattr(new, entry.name), f"{path}.{entry.name}")
-    elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
-        if any(next(_changed_value(a, b, path), None) is not None for a, b in zip(old, new, strict=True)):
-            yield path
-    elif isinstance(old, Mapping) and isinstance(new, Mapping):
-        if dict(old) != dict(new):
-            yield path
-    elif old != new:
-        yield path
+def _host_values(config: Config) -> Mapping[str, object]:
+    """What the host itself follows, by the keys of the file."""
+    http, wanted = config.http, config.reload
+    return {
+        "livekit": config.livekit,
+        "log_level": config.log.level,
+        "log_levels": config.log.levels,
+        "log_format": {"format": config.log.format, "rename": config.log.rename},
+        "http": {"listen": None if http.host is None else f"{http.host}:{http.port}"},
+        "control": {"socket": None if config.control_disabled else config.control_socket or "(default)"},
+        "preload": config.preload,
+        "timezone": config.timezone,
+        "reload": {
+            "watch": wanted.watch,
+            "paths": wanted.paths,
+            "debounce": wanted.debounce,
+            "running_jobs": "rejoin" if wanted.rejoin else "finish",
+        },
+        "load": config.load,
+    }
 
 
 def _apply(spec: Spec, path: str) -> Apply | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from agenthost.config.findings import Finding
+from agenthost.differences import Difference
 from agenthost.jobs import JobType
 
 
@@ -168,15 +169,22 @@ class HostStatus:
 class ChangeLine:
     """What a reload does, or would do, to one agent (or, with `agent` empty, to the whole host).
 
-    `kind` is kept, live, new registration, new generation, added, removed or base. `reasons` are short phrases
-    (`limits.memory`, `app/support.py`); `jobs` is how many jobs of the agent run now, on code or settings that
-    they keep.
+    `kind` is kept, live, new registration, new generation, added, removed or base. `reasons` are keys (`limits.memory`)
+    or short phrases (`code`), `differences` what is known of them: values, files; `jobs` is how many jobs of the agent
+    run now, on code or settings that they keep.
     """
 
     agent: str
     kind: str
     reasons: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
     jobs: int = 0
+
+    @property
+    def told(self) -> tuple[Difference, ...]:
+        """One for each reason; without values where nothing more is known."""
+        known = {one.path: one for one in self.differences}
+        return tuple(known.get(reason) or Difference(path=reason) for reason in self.reasons)
 
     @property
     def changes(self) -> bool:

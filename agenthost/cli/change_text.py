@@ -1,9 +1,9 @@
 """What a reload does, or would do, as people read it; shared by `plan` and `reload`. Pure."""
 
 from collections.abc import Iterator
-from textwrap import wrap
 
 from agenthost.config.findings_text import Line, Segment, render
+from agenthost.differences import Part
 from agenthost.status import ChangeLine, PlanReport
 
 _STYLES = {"added": "ok", "removed": "error", "base": "warning", "new generation": "warning"}
@@ -16,7 +16,8 @@ _EFFECTS = {
     "base": "imported anew for all agents",
 }
 _HOST = "(host)"
-_REASONS_WIDTH = 72
+_INDENT = "    "
+_PART_STYLES = {Part.WHAT: "", Part.OLD: "error", Part.NEW: "ok", Part.OTHER: "dim"}
 
 
 def render_changes(report: PlanReport) -> tuple[Line, ...]:
@@ -58,8 +59,8 @@ def _change(line: ChangeLine, width: int) -> Iterator[Line]:
         Segment(text=line.kind, style=_STYLES.get(line.kind, "related")),
         Segment(text=f"  {effect}{jobs}" if effect else jobs, style="dim"),
     )
-    for text in wrap(", ".join(line.reasons), _REASONS_WIDTH, break_on_hyphens=False):
-        yield (Segment(text=f"    {text}"),)
+    for one in line.told:
+        yield (Segment(text=_INDENT), *(Segment(text=text, style=_PART_STYLES[part]) for text, part in one.parts))
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from agenthost.config.conditions import ALWAYS, Condition, parse_condition
 from agenthost.config.convert import convert
 from agenthost.config.fields import Spec
 from agenthost.config.host_fields import FILE
+from agenthost.config.masking import open_data, withheld
 from agenthost.config.model import (
     AcceptTemplate,
     Action,
@@ -34,6 +35,7 @@ from agenthost.config.model import (
 )
 from agenthost.config.nodes import BUILT_IN, Node, data, dotted, find, walk
 from agenthost.config.resolve import AGENT, Resolved
+from agenthost.config.scalars import write_flow
 from agenthost.jobs import JobType
 
 Values = Mapping[str, Any]
@@ -46,7 +48,8 @@ def build(
 
     `shown` is what places call the file; `environment` is what jobs start from; `watched` the files that were read.
     """
-    host = convert(resolved.host, Spec(field=FILE.field, children=_host_specs()))
+    spec = Spec(field=FILE.field, children=_host_specs())
+    host = convert(resolved.host, spec)
     folder = file.parent
     return Config(
         file=file,
@@ -75,6 +78,7 @@ def build(
         examples=_examples(resolved.host, shown),
         environment=_without_pair(environment, resolved.host),
         watched_files=watched,
+        withheld=withheld(resolved.host, spec),
     )
 
 
@@ -124,6 +128,7 @@ def _agent(name: str, node: Node, file: str, folder: Path) -> AgentConfig:
         settings=values["settings"],
         place=place_of(node, file),
         written=frozenset(dotted(path) for path, child in walk(node) if path and child.origin != BUILT_IN),
+        withheld=withheld(node, AGENT_ITEM),
     )
 
 
@@ -202,7 +207,13 @@ def _rule(values: Values, node: Node, job_type: JobType, file: str) -> RuleConfi
         accept=AcceptTemplate(**values["accept"]),
         permissions={key: value for key, value in values["permissions"].items() if value is not None},
         place=place_of(node, file),
+        text=_text(node),
     )
+
+
+def _text(rule: Node) -> str:
+    entries = {key: child for key, child in rule.entries.items() if key != "name" and child.origin != BUILT_IN}
+    return write_flow(open_data(replace(rule, value=entries)))
 
 
 def _condition(when: Node | None, job_type: JobType) -> Condition:

@@ -5,15 +5,19 @@ Columns stay as they are, so that carets still point at the right place.
 
 import hashlib
 import re
+from typing import Any
 
-from agenthost.config.fields import Spec
+from agenthost.config.fields import Kind, Spec
 from agenthost.config.host_fields import FILE
-from agenthost.config.nodes import Node
+from agenthost.config.nodes import Keys, Node, data, dotted, walk
 
 MASK = "•"
 
 _SECRET_NAME = r"[\w.-]*(?:secret|token|password|passwd|credential|api[_-]?key|private[_-]?key)[\w.-]*"
 _ASSIGNED = re.compile(rf"(?i)(?P<head>[\"']?{_SECRET_NAME}[\"']?\s*[:=]\s*[\"']?)(?P<value>[^\s\"',}}#][^\"',}}#\n]*)")
+
+
+_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def looks_secret(name: str) -> bool:
@@ -36,6 +40,42 @@ def mask_text(text: str, root: Node | None) -> str:
 def fingerprint(secret: str) -> str:
     """Eight hex digits by which two secrets can be compared without being seen."""
     return hashlib.sha256(secret.encode()).hexdigest()[:8]
+
+
+def without_userinfo(value: Any) -> Any:
+    """A URL without the user name and password in it; everything else as it is."""
+    return _USERINFO.sub("…@", value) if isinstance(value, str) else value
+
+
+def withheld(node: Node, spec: Spec) -> frozenset[str]:
+    """The dotted paths below `node` of values that no log tells: what is or looks secret, and what free texts have from
+    variables, for nobody knows what is in `DATABASE_URL`.
+    """
+    return frozenset(
+        dotted(path) for path, child in walk(node) if path and child.is_scalar and _is_withheld(path, child, spec)
+    )
+
+
+def open_data(node: Node) -> object:
+    """The node as plain data, with `…` for what no log tells. It has no fields that the table calls secret."""
+    if node.entries:
+        return {key: "…" if looks_secret(key) else open_data(child) for key, child in node.entries.items()}
+    if node.items:
+        return [open_data(child) for child in node.items]
+    return "…" if _from_variable(node) else data(node)
+
+
+def _is_withheld(path: Keys, node: Node, root: Spec) -> bool:
+    spec: Spec | None = root
+    for step in path:
+        spec = spec.child(step) if spec is not None else None
+    is_free = spec is None or spec.field.kind is Kind.TEMPLATE or spec.field.path.endswith("*")
+    named = any(looks_secret(step) for step in path if isinstance(step, str)) or any(map(looks_secret, node.references))
+    return (spec is not None and spec.field.secret) or named or (is_free and _from_variable(node))
+
+
+def _from_variable(node: Node) -> bool:
+    return any(not name.startswith("file:") for name in node.references)
 
 
 def _mask_match(match: re.Match[str]) -> str:

@@ -72,7 +72,8 @@ class AcceptTemplate:
 class RuleConfig:
     """One rule as written. `when` is its condition, `ALWAYS` where none is given.
 
-    `agent` names the agent whose code runs (implies accept). `permissions` holds only the keys written.
+    `agent` names the agent whose code runs (implies accept). `permissions` holds only the keys written. `text` is the
+    rule in one line, without its name and without what may be a secret.
     """
 
     name: str
@@ -82,6 +83,7 @@ class RuleConfig:
     accept: AcceptTemplate = AcceptTemplate()
     permissions: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
+    text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,8 @@ class Recovery:
 class AgentConfig:
     """One agent, with the top-level defaults already merged in. `env` is what the file adds, in full.
 
-    `written` holds the dotted paths (`limits.memory`) of everything that somebody wrote, as opposed to defaults.
+    `written` holds the dotted paths (`limits.memory`) of everything that somebody wrote, as opposed to defaults,
+    `withheld` those of values that no log tells.
     """
 
     id: str
@@ -179,6 +182,7 @@ class AgentConfig:
     settings: Mapping[str, Any] = field(repr=False)
     place: Place
     written: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +260,8 @@ class Config:
     """One valid file. `environment` is process environment + env_file, what jobs start from (before `env`).
 
     `control_socket` None is the default path, unless `control_disabled`. `examples` are the entries of `tests:`,
-    `watched_files` every file that was read for this configuration.
+    `watched_files` every file that was read for this configuration, `withheld` the dotted paths of the host's values
+    that no log tells.
     """
 
     file: Path
@@ -276,3 +281,4 @@ class Config:
     environment: Mapping[str, str] = field(repr=False)
     examples: tuple[RequestExample, ...] = ()
     watched_files: tuple[Path, ...] = ()
+    withheld: frozenset[str] = frozenset()

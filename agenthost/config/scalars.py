@@ -10,6 +10,7 @@
 """
 
 import re
+from collections.abc import Mapping
 
 from agenthost.config.nodes import Scalar
 
@@ -44,6 +45,16 @@ def quote(text: str) -> str:
     """Text in double quotes, escaped as YAML wants it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return '"' + _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", escaped) + '"'
+
+
+def write_flow(value: object) -> str:
+    """Plain data in one line of YAML: `{ room.name: "vip-*", time.hour: [8, 9] }`."""
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{write_scalar(str(key))}: {write_flow(item)}" for key, item in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(write_flow, value))}]"
+    return write_scalar(value if value is None or isinstance(value, bool | int | float | str) else str(value))
 
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")

@@ -3,21 +3,19 @@
 Secrets are shown as a short fingerprint, so that two files can be compared without showing them.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from agenthost.config.fields import Kind, Spec
 from agenthost.config.host_fields import FILE
-from agenthost.config.masking import fingerprint, looks_secret
+from agenthost.config.masking import fingerprint, looks_secret, without_userinfo
 from agenthost.config.nodes import BUILT_IN, Node, OriginKind
 from agenthost.config.resolve import AGENT, Resolved
 from agenthost.config.scalars import quote, write_scalar
 
 _HOST = {**FILE.children, "drain_timeout": AGENT.children["drain_timeout"]}
 _NOISE = ("control", "requests.rules", "tests")  # empty by default and better not seen a dozen times
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +111,7 @@ class _Writer:
         if isinstance(node.value, tuple):
             value: Any = [item.value for item in node.items]
         else:
-            value = {} if isinstance(node.value, Mapping) else _hidden(key, node, spec) or _without_userinfo(node.value)
+            value = {} if isinstance(node.value, Mapping) else _hidden(key, node, spec) or without_userinfo(node.value)
         return {"value": value, "origin": self._origin(node)}
 
     def _origin(self, node: Node) -> str:
@@ -154,13 +152,8 @@ def _scalar(key: str, node: Node, spec: Spec | None) -> str:
     if node.opaque:
         return quote(node.text)
     if isinstance(node.value, str):
-        return write_scalar(_without_userinfo(node.value))
+        return write_scalar(without_userinfo(node.value))
     return write_scalar(node.value) if node.is_scalar and not isinstance(node.value, (tuple, Mapping)) else ""
-
-
-def _without_userinfo(value: Any) -> Any:
-    """A URL without the user name and password in it."""
-    return _USERINFO.sub("…@", value) if isinstance(value, str) else value
 
 
 def _hidden(key: str, node: Node, spec: Spec | None) -> str:

@@ -26,7 +26,7 @@ from agenthost.processes.base import Base
 from agenthost.processes.base_exec import BaseProcess, HostIdentity, base_environment, exec_base
 from agenthost.processes.home import ProcessHome
 from agenthost.recovery.policy import REJOIN
-from agenthost.watching.fingerprints import fingerprint
+from agenthost.watching.fingerprints import digests
 
 REJOIN_SECONDS = 0.5
 """What an entrypoint gets to return before its job rejoins: somebody has just saved a file and looks at the screen."""
@@ -54,7 +54,7 @@ class Fleet:
         self._home = home
         self._tasks = tasks
         self.closed = closed
-        self.base_fingerprint = ""
+        self.base_code: Mapping[Path, str] = {}
         self.around = self.surroundings(plan, new_base=True)
         self.load = LoadControl(
             LoadLimits(), agents=lambda: self.agents, slots=self.slots, closed=closed, log=get_logger("load")
@@ -97,7 +97,7 @@ class Fleet:
         """From now on this is the fleet; the base of before ends if it is another one."""
         old = self.around
         self.plan, self.agents, self.around = plan, agents, around
-        self.base_fingerprint = fingerprint(map(Path, around.base.modules))
+        self.base_code = digests(map(Path, around.base.modules))
         self.load.tune(plan.load)
         self.load.report()
         if old.base is not around.base:

@@ -29,7 +29,7 @@ from agenthost.processes.starters import ForkStarter, SpawnStarter, Starter
 from agenthost.processes.template_keeper import TemplateKeeper
 from agenthost.processes.templates import MustNotFork, Template
 from agenthost.taking_over import taken_over
-from agenthost.watching.fingerprints import changed_since, fingerprint
+from agenthost.watching.fingerprints import changed_since, digests
 
 ONLY_ROUTES = ""
 """The entrypoint of a template whose agent has none: its forks can only be hook processes."""
@@ -51,8 +51,9 @@ class Surroundings:
 class Generation:
     """`prove` shows that the code works; afterwards `reserve` gives processes for its jobs.
 
-    `number` counts the generations of one agent from 1. An agent without entrypoint only routes: it needs a template
-    for its hook process alone, and no idle processes.
+    `number` counts the generations of one agent from 1. `code` has the digests of the user's files that it imported,
+    None while it is not proven, or if one of them may be another now. An agent without entrypoint only routes: it needs
+    a template for its hook process alone, and no idle processes.
     """
 
     def __init__(self, plan: AgentPlan, number: int, around: Surroundings) -> None:
@@ -63,7 +64,7 @@ class Generation:
         self._log = around.home.log.bind(agent=plan.id, generation=number)
         self.values: CodeValues | None = None
         self._spec = template_spec(plan.written, around, number)
-        self.code_fingerprint = ""
+        self.code: Mapping[Path, str] | None = None
         self._modules: tuple[str, ...] = ()
         self._template = TemplateKeeper(plan.id, make=self._make_template, log=self._log)
         self._spawns = plan.config.start_method is StartMethod.SPAWN or not kernel.LINUX
@@ -92,7 +93,7 @@ class Generation:
         await self._prove()
         files = [Path(module) for module in self.modules]
         # A file that was written while it was imported may be either version: it counts as one to import again.
-        self.code_fingerprint = "" if changed_since(files, began) else fingerprint(files)
+        self.code = None if changed_since(files, began) else digests(files)
 
     async def _prove(self) -> None:
         if self.runs_jobs:

@@ -19,8 +19,9 @@ from typing import TypeVar
 
 from agenthost.config.findings import ConfigError
 from agenthost.config.findings_text import plain, render
+from agenthost.differences import Difference
 from agenthost.errors import AgentHostError, EntrypointError, ExitCode
-from agenthost.host.comparison import Comparison, Read, compare, fingerprint_of_paths
+from agenthost.host.comparison import Comparison, Read, compare, contents_of_paths
 from agenthost.host.fleet import Fleet
 from agenthost.host.reconciler import Prepared, UnusableCode, prepare, take_over
 from agenthost.logs.events import get_logger
@@ -80,7 +81,7 @@ class Reloader:
         self.watched_files = frozenset(fleet.plan.config.watched_files)
         self.failed_files: frozenset[Path] = frozenset()
         self.read_at = time.time()
-        self._paths = fingerprint_of_paths(fleet.plan.config)
+        self._paths = contents_of_paths(fleet.plan.config)
 
     @property
     def has_failed(self) -> bool:
@@ -224,7 +225,7 @@ class Reloader:
             )
             return
         for line in changed:
-            self._log.info("change applied", agent=line.agent, kind=line.kind, reasons=list(line.reasons))
+            self._log.info("change applied", agent=line.agent, kind=line.kind, changed=list(map(_field, line.told)))
         level = log.info if changed or mended else log.debug
         level("reloaded", changes=len(changed), seconds=round(report.seconds, 3))
 
@@ -246,6 +247,12 @@ def _details(report: ReloadReport) -> dict[str, str]:
     """What the author of the edit needs: the findings with their lines, or the traceback of their own code."""
     found = plain(render(report.findings, report.source, file=report.file)) if report.findings else ""
     return {key: text for key, text in (("findings", found), ("traceback", report.traceback_text)) if text}
+
+
+def _field(one: Difference) -> dict[str, str]:
+    """As the log has it: only what there is to tell."""
+    told = {"what": one.path, "old": one.old, "new": one.new, "note": one.note}
+    return {key: text for key, text in told.items() if text}
 
 
 def _failure(error: AgentHostError, kind: type[R]) -> R:

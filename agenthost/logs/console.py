@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from agenthost.differences import Difference, Part
 from agenthost.logs.banner import Banner
 from agenthost.logs.layout import TRACEBACK_INDENT, Columns, Layout, banner_rows, banner_title
 from agenthost.logs.lines import LogLine
@@ -29,6 +30,7 @@ _CHANGE_STYLES = {  # what a reload did, as people know it from other diffs
     "new generation": "yellow",
     "base": "yellow",
 }
+_VALUE_STYLES = {Part.WHAT: "", Part.OLD: "red", Part.NEW: "green", Part.OTHER: "dim"}
 _AGENT_STYLES = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_magenta", "bright_blue", "yellow")
 _NARROW = 30  # a message column under this many characters starts below the other columns instead
 _FRAME = re.compile(r'(\s*)File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?')
@@ -59,6 +61,8 @@ class ConsoleLines:
         if row.agent:
             head.append(" ")
         lines = self._hang(head, _body(row))
+        for changed in row.changed:
+            lines += self._hang(Text(TRACEBACK_INDENT), _changed_row(changed))
         lines += [_traceback_line(text) for text in row.traceback.split("\n") if row.traceback]
         return self._rendered(lines) + self._panel(row.block)
 
@@ -117,6 +121,10 @@ def _body(row: Columns) -> Text:
             value, _CHANGE_STYLES.get(value.strip('"'), "dim") if key == "kind" else "dim"
         )
     return body
+
+
+def _changed_row(row: Difference) -> Text:
+    return Text.assemble(*((text, _VALUE_STYLES[part]) for text, part in row.parts))
 
 
 def _block_line(text: str) -> Text:

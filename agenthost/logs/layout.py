@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agenthost.differences import Difference
 from agenthost.logs.banner import Banner
 from agenthost.logs.levels import level_name
 from agenthost.logs.lines import LogLine
@@ -17,7 +18,8 @@ from agenthost.logs.lines import LogLine
 TRACEBACK_INDENT = "    "
 _AGENT_WIDTH = 16  # longer ids are cut: the message needs the room more
 _SHORT = {"WARNING": "WARN", "CRITICAL": "CRIT"}
-_BLOCK = "findings"  # the field that is shown below the line instead of in it
+_BLOCK = "findings"  # the fields that are shown below the line instead of in it
+_CHANGED = "changed"
 _UNSEEN_LOGGERS = ("agenthost", "root", "stdout", "stderr")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BARE = re.compile(r"""[^\s"'=]+""")
@@ -27,7 +29,8 @@ _BARE = re.compile(r"""[^\s"'=]+""")
 class Columns:
     """One line of the log in the order of its columns; `source` is "" unless a logger of user code spoke.
 
-    `block` is a text of several lines that the event carries: findings with their snippets.
+    `block` is a text of several lines that the event carries: findings with their snippets. `changed` has a row for
+    each thing that a reload made another.
     """
 
     time: str
@@ -38,6 +41,7 @@ class Columns:
     pairs: tuple[tuple[str, str], ...]
     traceback: str
     block: str = ""
+    changed: tuple[Difference, ...] = ()
 
 
 class Layout:
@@ -66,6 +70,7 @@ class Layout:
             pairs=tuple(_pairs(line)),
             traceback=clean(line.traceback),
             block=clean(str(line.fields.get(_BLOCK, ""))),
+            changed=tuple(_changed(line)),
         )
 
 
@@ -82,6 +87,7 @@ class PlainLines:
         head, *rest = f"{source}{row.message}".split("\n")
         lines = [f"{row.time} {row.level} {row.agent}{' ' if row.agent else ''}{head}{pairs and f' {pairs}'}"]
         lines += [TRACEBACK_INDENT + text for text in rest]
+        lines += [TRACEBACK_INDENT + "".join(text for text, _ in changed.parts) for changed in row.changed]
         lines += [TRACEBACK_INDENT + text for text in row.traceback.split("\n") if row.traceback]
         lines += [TRACEBACK_INDENT + text for text in row.block.split("\n") if row.block]
         return "".join(f"{text.rstrip()}\n" for text in lines)
@@ -141,11 +147,22 @@ def clean(text: str) -> str:
     return _ESCAPES.sub("", text).replace("\t", "    ")
 
 
+def _changed(line: LogLine) -> Iterator[Difference]:
+    """Of a reload; somebody else's field of that name is a field like any other."""
+    rows = line.fields.get(_CHANGED)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "what" in row for row in rows):
+        return
+    for row in rows:
+        told = {name: clean(str(row.get(name, ""))) for name in ("old", "new", "note")}
+        yield Difference(path=clean(str(row["what"])), **told)
+
+
 def _pairs(line: LogLine) -> Iterator[tuple[str, str]]:
     """What the event says first, whose it is last; the pid only where there is no job yet to tell processes apart."""
     last = ("room", "job_id") if "job_id" in line.fields else ("room", "pid")
     for key, value in line.fields.items():
-        if key not in ("agent", "room", "job_id", "pid", _BLOCK):
+        below = key == _BLOCK or (key == _CHANGED and any(_changed(line)))
+        if key not in ("agent", "room", "job_id", "pid") and not below:
             yield clean(key), _value(value)
     for key in last:
         if key in line.fields:

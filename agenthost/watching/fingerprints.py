@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 ABSENT = ""
@@ -19,11 +19,16 @@ def digest(file: Path) -> str:
         return f"unreadable {error.errno}"
 
 
-def fingerprint(files: Iterable[Path]) -> str:
-    """A hash over names and contents, in whatever order the files come; missing and unreadable ones count, too."""
+def digests(files: Iterable[Path]) -> dict[Path, str]:
+    """What each of them contains now; missing and unreadable ones are there, too."""
+    return {file: digest(file) for file in files}
+
+
+def fingerprint(contents: Mapping[Path, str]) -> str:
+    """A hash over names and digests, in whatever order they come."""
     total = hashlib.blake2b(digest_size=16)
-    for file in sorted(set(files)):
-        total.update(os.fsencode(file) + b"\0" + digest(file).encode() + b"\0")
+    for file, content in sorted(contents.items()):
+        total.update(os.fsencode(file) + b"\0" + content.encode() + b"\0")
     return total.hexdigest()
 
 

@@ -42,15 +42,15 @@ def only(change: PlanChange) -> AgentChange:
     [
         ("num_idle_processes: 3", "live", ("num_idle_processes",)),
         ("requests: { otherwise: reject }", "live", ("requests.otherwise",)),
-        ("requests: { rules: [{ name: r, when: { room.name: x }, action: reject }] }", "live", ("requests.rules",)),
+        ("requests: { rules: [{ name: r, when: { room.name: x }, action: reject }] }", "live", ("requests.rules.r",)),
         (
             "permissions: { hidden: true, can_publish: false }",
             "live",
             ("permissions.can_publish", "permissions.hidden"),
         ),
         ("limits: { max_duration: 3h }", "live", ("limits.max_duration",)),
-        ("settings: { voice: alba }", "live", ("settings",)),
-        ("env: { A: b }", "new generation", ("env",)),
+        ("settings: { voice: alba }", "live", ("settings.voice",)),
+        ("env: { A: b }", "new generation", ("env.A",)),
         ("requests: { handler: module:handler }", "new generation", ("requests.handler",)),
         ("preload: [json]", "new generation", ("preload",)),
         ("type: publisher", "new registration", ("type",)),

@@ -104,7 +104,8 @@ async def edited(run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServ
 async def test_new_code_serves_new_jobs_and_old_jobs_keep_theirs(edited: Edited) -> None:
     """A new generation; the job of the old one goes on and ends by itself."""
     await edited.change(code=CODE.replace("VERSION = 1", "VERSION = 2"))
-    assert edited.host.events("change applied", kind="new generation")
+    code = [{"what": "code", "note": "my_agent.py"}]
+    assert edited.host.events("change applied", kind="new generation", changed=code)
     assert await edited.job("second") == "2"
     await edited.wait_running(2)
     (edited.folder / "leave-first").touch()
@@ -141,6 +142,10 @@ async def test_live_keys_change_without_a_new_generation_or_registration(edited:
     await edited.host.wait_event("offer rejected", reason="otherwise")
     await edited.change(yaml=YAML.replace("max_jobs: 50", "max_jobs: 1"))
     assert (await edited.server.offer("y", agent_name="a")).outcome is OfferOutcome.NO_WORKER
+    slots = [{"what": "load.max_jobs", "old": "50", "new": "1"}]
+    assert edited.host.events("change applied", agent="", kind="live", changed=slots)
+    otherwise = [{"what": "requests.otherwise", "old": "reject", "new": "accept"}]
+    assert edited.host.events("change applied", agent="a", kind="live", changed=otherwise)
     assert not edited.host.events("change applied", kind="new generation")
     assert len(edited.host.events("registered")) == 1
 
@@ -164,7 +169,7 @@ async def test_reload_is_over_when_the_server_knows_of_it(edited: Edited) -> Non
 async def test_agent_under_another_id_takes_what_was_dispatched_for_it_before(edited: Edited) -> None:
     """The id of the file's only agent is its name: a new name is a new agent, which goes on for the old one."""
     await edited.change(yaml=YAML.replace("agent_name: a", "agent_name: b"))
-    assert edited.host.events("change applied", agent="a", kind="removed", reasons=["goes on as `b`"])
+    assert edited.host.events("change applied", agent="a", kind="removed", changed=[{"what": "goes on as `b`"}])
     assert await edited.job("late", agent_name="a") == "1"
     assert await edited.job("new", agent_name="b") == "1"
     (edited.folder / "leave-late").touch()

@@ -2,26 +2,40 @@
 
 from agenthost.cli.change_text import count_changes, render_changes, render_failure
 from agenthost.config.findings_text import plain
+from agenthost.differences import NOT_TOLD, Difference
 from agenthost.status import ChangeLine, PlanReport
 
 CHANGES = (
     ChangeLine(agent="", kind="base", reasons=("preload",)),
-    ChangeLine(agent="support", kind="new generation", reasons=("env", "app/support.py"), jobs=2),
-    ChangeLine(agent="support", kind="live", reasons=("limits.memory",), jobs=2),
+    ChangeLine(
+        agent="support",
+        kind="new generation",
+        reasons=("env.TOKEN", "code"),
+        differences=(Difference(path="env.TOKEN", note=NOT_TOLD), Difference(path="code", note="app/support.py")),
+        jobs=2,
+    ),
+    ChangeLine(
+        agent="support",
+        kind="live",
+        reasons=("limits.memory",),
+        differences=(Difference(path="limits.memory", old="1GiB", new="2GiB"),),
+        jobs=2,
+    ),
     ChangeLine(agent="door", kind="kept", jobs=5),
     ChangeLine(agent="new", kind="added"),
 )
 
 
-def test_each_change_has_its_reasons_below_it() -> None:
+def test_each_change_has_what_is_different_below_it() -> None:
     """Aligned by the longest name; what is kept is only counted."""
     assert plain(render_changes(PlanReport(ok=True, changes=CHANGES))) == (
         "(host)   base  imported anew for all agents\n"
         "    preload\n"
         "support  new generation  new jobs run it; 2 running jobs not touched\n"
-        "    env, app/support.py\n"
+        "    env.TOKEN: changed, values not shown\n"
+        "    code: app/support.py\n"
         "support  live  the next request sees it; 2 running jobs not touched\n"
-        "    limits.memory\n"
+        "    limits.memory: 1GiB → 2GiB\n"
         "new      added  registers when its code is proven\n"
         "1 other agent kept"
     )

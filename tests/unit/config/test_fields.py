@@ -65,7 +65,7 @@ def test_load_and_expectations_have_the_same_fields_as_their_dataclasses() -> No
 
 def test_agent_keys_and_the_agents_dataclass_agree() -> None:
     """Every key reaches the program."""
-    names = {field.name for field in dataclasses.fields(model.AgentConfig)} - {"id", "place", "written"}
+    names = {field.name for field in dataclasses.fields(model.AgentConfig)} - {"id", "place", "written", "withheld"}
     assert names == set(AGENT_KEYS)
 
 

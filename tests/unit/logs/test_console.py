@@ -144,3 +144,8 @@ def test_changes_of_a_reload_are_coloured_like_a_diff() -> None:
         text = console(line("change applied", agent="a", kind=kind))
         assert f"\x1b[{code}m" in text.partition("kind=")[2]
     assert "\x1b[32m" not in console(line("event", agent="a", other="added")).partition("other=")[2]
+    changed = [{"what": "load.cpu", "old": "70%", "new": "80%"}, {"what": "code", "note": "voice.py"}]
+    text = console(line("change applied", agent="a", kind="live", changed=changed))
+    assert "load.cpu\x1b[2m: \x1b[0m\x1b[31m70%\x1b[0m\x1b[2m → \x1b[0m\x1b[32m80%\x1b[0m" in text
+    assert "code\x1b[2m: \x1b[0m\x1b[2mvoice.py\x1b[0m" in text
+    assert text.count("\n") == 3

@@ -124,3 +124,24 @@ def test_banner_has_agents_addresses_and_the_command() -> None:
         "  stop        Ctrl-C drains: running jobs end by themselves; again: ends them\n"
         "\n"
     )
+
+
+def test_what_changed_is_a_row_each_below_the_line() -> None:
+    """As one would write it; what is not told is a note. A field of that name of somebody else's stays what it is."""
+    changed = [
+        {"what": "load.cpu", "old": "70%", "new": "80%"},
+        {"what": "settings.voice", "new": "alba"},
+        {"what": "settings.model", "old": "small"},
+        {"what": "environment", "note": "WORD"},
+        {"what": "preload"},
+    ]
+    head, *rows = PlainLines()(line("change applied", agent="a", kind="live", changed=changed)).splitlines()
+    assert head.endswith("a change applied  kind=live")
+    assert rows == [
+        "    load.cpu: 70% → 80%",
+        "    settings.voice: + alba",
+        "    settings.model: - small",
+        "    environment: WORD",
+        "    preload",
+    ]
+    assert PlainLines()(line("event", changed=[1])).endswith("event  changed=[1]\n")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.watching.fingerprints import ABSENT, changed_since, digest, fingerprint
+from agenthost.watching import fingerprints
+from agenthost.watching.fingerprints import ABSENT, changed_since, digest, digests
 
 
 @pytest.fixture
@@ -15,6 +16,11 @@ def files(tmp_path: Path) -> list[Path]:
     for path in paths:
         path.write_text(path.name)
     return paths
+
+
+def fingerprint(files: list[Path]) -> str:
+    """Of what they contain now."""
+    return fingerprints.fingerprint(digests(files))
 
 
 def test_order_and_repetition_do_not_matter(files: list[Path]) -> None:
