@@ -95,7 +95,7 @@ def facts(repeats: int, binary: Path | None, others: float) -> list[str]:
         ", ".join(versions),
         f"Python {platform.python_version()}, {platform.system()} {platform.release()}",
         f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, load average {others:.1f} before the start",
-        f"{repeats} repeats, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+        f"{repeats} repeat{'s' if repeats != 1 else ''}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     ]
 
 
