@@ -92,18 +92,13 @@ def _reasons_for_all(old: Plan, new: Plan, host: list[str], base: tuple[str, ...
     """Host keys that reach every agent: the server's address, what jobs start from, what the base imports."""
     registration = tuple(path for path in host if _apply(FILE, path) is Apply.REGISTRATION)
     generation = [path for path in host if _apply(FILE, path) is Apply.GENERATION]
-    if _seen(old.config.environment) != _seen(new.config.environment):
+    if old.config.environment != new.config.environment:
         generation.append(ENVIRONMENT)
     # What user code finds in its environment besides: where the server is, and the pair if the file lets it.
     pair = {"livekit.api_key", "livekit.api_secret"} if new.config.livekit.secret_in_jobs else set()
     shown = {"livekit.url", *pair}
     generation += [path for path in registration if path in shown]
     return {Apply.REGISTRATION: registration, Apply.GENERATION: (*base, *generation)}
-
-
-def _seen(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that user code gets to see: never the key or the secret."""
-    return {name: value for name, value in environment.items() if not name.startswith("LIVEKIT_API_")}
 
 
 def _successors(old: Plan, new: Plan) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 LINUX = sys.platform.startswith("linux")
@@ -24,6 +24,9 @@ it was detached, unless it was exec'd with an environment made from nothing.
 
 PROCESS_NUMBER = "AGENTHOST_PROCESS"
 """Environment variable of a job or hook process and of the programs it starts: the number of its fork request."""
+
+PAIR_PREFIX = "LIVEKIT_API_"
+"""How the variables begin by which LiveKit's programs know the API key and secret."""
 
 _IOLBF = 1
 _MADV_COLLAPSE = 25
@@ -55,6 +58,24 @@ def _prctl(option: int, argument: int) -> bool:
 def _libc() -> ctypes.CDLL:
     """Opened once in a template: each use of something new in a forked process is memory that it has for itself."""
     return ctypes.CDLL(None, use_errno=True)
+
+
+def without_pair(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the API key and secret under their usual names."""
+    return {name: value for name, value in environment.items() if not name.startswith(PAIR_PREFIX)}
+
+
+def forget_variables(names: Iterable[str]) -> None:
+    """Take variables out of this process's environment, and erase the values it was exec'd with.
+
+    Those stay in memory otherwise, where `/proc/PID/environ` shows them, of this process and of all it forks.
+    """
+    getenv = _libc().getenv
+    getenv.restype = ctypes.c_void_p
+    for name in names:
+        if value := getenv(os.fsencode(name)):
+            ctypes.memset(value, 0, len(ctypes.string_at(value)))
+        os.environ.pop(name, None)
 
 
 def raise_open_files() -> int:

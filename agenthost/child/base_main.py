@@ -45,6 +45,7 @@ def main() -> int:
         spec = _receive_spec(control)
         if spec is None:
             return 0
+        kernel.forget_variables(spec.forget)
         began += time.monotonic() - warm  # the host is busy with other things, a LiveKit server to be built among them
         with watch:
             _preload(spec)

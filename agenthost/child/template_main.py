@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+from agenthost import kernel
 from agenthost.child.agent_code import AgentCode, load_code, reported
 from agenthost.child.fork_server import ForkServer
 from agenthost.child.hook_main import run_hook_process
@@ -69,7 +70,7 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
 
 def enter_environment(spec: TemplateSpec, log: int) -> None:
     """Environment, folder, import path and logging of the agent, for a template or a spawned process."""
-    os.environ.clear()
+    kernel.forget_variables(set(os.environ) - set(spec.env))
     os.environ.update(spec.env)
     os.chdir(spec.working_dir)
     sys.path[:0] = [folder for folder in spec.path if folder not in sys.path]

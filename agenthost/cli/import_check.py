@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,7 @@ def _probe(agent: AgentConfig, config: Config) -> Message | _NoAnswer:
     with os.fdopen(receive, "rb") as answers:
         process = subprocess.Popen(
             command,
-            env={**THREAD_LIMITS, **_without_keys(os.environ)},
+            env={**THREAD_LIMITS, **config.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -89,7 +88,7 @@ def _probe(agent: AgentConfig, config: Config) -> Message | _NoAnswer:
 
 
 def _spec(agent: AgentConfig, config: Config) -> TemplateSpec:
-    environment = {**THREAD_LIMITS, **_without_keys(config.environment), "LIVEKIT_URL": config.livekit.url}
+    environment = {**THREAD_LIMITS, **config.environment, "LIVEKIT_URL": config.livekit.url}
     if config.livekit.secret_in_jobs:
         environment |= {"LIVEKIT_API_KEY": config.livekit.api_key, "LIVEKIT_API_SECRET": config.livekit.api_secret}
     custom = agent.load.custom
@@ -105,10 +104,6 @@ def _spec(agent: AgentConfig, config: Config) -> TemplateSpec:
         handler=agent.requests.handler,
         load=custom.callable if custom else None,
     )
-
-
-def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("LIVEKIT_API_")}
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:

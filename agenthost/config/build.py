@@ -37,6 +37,7 @@ from agenthost.config.nodes import BUILT_IN, Node, data, dotted, find, walk
 from agenthost.config.resolve import AGENT, Resolved
 from agenthost.config.scalars import write_flow
 from agenthost.jobs import JobType
+from agenthost.kernel import without_pair
 
 Values = Mapping[str, Any]
 
@@ -76,17 +77,17 @@ def build(
             for agent in (_agent(name, node, shown, folder),)
         ),
         examples=_examples(resolved.host, shown),
-        environment=_without_pair(environment, resolved.host),
+        environment=_for_jobs(environment, resolved.host),
         watched_files=watched,
         withheld=withheld(resolved.host, spec),
     )
 
 
-def _without_pair(environment: Mapping[str, str], host: Node) -> dict[str, str]:
+def _for_jobs(environment: Mapping[str, str], host: Node) -> dict[str, str]:
     """The environment without the variables, whatever their names, that `livekit.api_key` and `api_secret` are from."""
     pair = [find(host, ("livekit", key)) for key in ("api_key", "api_secret")]
     taken = {name for node in pair if node is not None for name in node.references}
-    return {name: value for name, value in environment.items() if name not in taken}
+    return {name: value for name, value in without_pair(environment).items() if name not in taken}
 
 
 def _written_for_all(resolved: Resolved) -> frozenset[str]:
@@ -112,7 +113,7 @@ def _agent(name: str, node: Node, file: str, folder: Path) -> AgentConfig:
         entrypoint=values["entrypoint"],
         prewarm=Prewarm(**values["prewarm"]) if values["prewarm"] else None,
         session_end=values["session_end"],
-        env=values["env"],
+        env=without_pair(values["env"]),
         working_dir=folder / values["working_dir"],
         start_method=StartMethod(values["start_method"]),
         unique_per_room=values["unique_per_room"],

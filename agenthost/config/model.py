@@ -257,7 +257,8 @@ class RequestExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One valid file. `environment` is process environment + env_file, what jobs start from (before `env`).
+    """One valid file. `environment` is process environment + env_file, what jobs start from (before `env`);
+    key and secret are not in it, whatever the variables are called.
 
     `control_socket` None is the default path, unless `control_disabled`. `examples` are the entries of `tests:`,
     `watched_files` every file that was read for this configuration, `withheld` the dotted paths of the host's values

@@ -63,12 +63,13 @@ def job_token(server_token: str, permissions: Permissions, credentials: Credenti
     """The server's join token with our permissions, signed again; everything else in it is kept.
 
     The server ignores `can_publish_sources` of a registration, and a registration cannot be changed while it is
-    open; the token is what it enforces. Raises jwt.InvalidTokenError when `server_token` is none.
+    open; the token is what it enforces. To the server an empty list of sources is every source, so one that allows
+    none takes `can_publish` away. Raises jwt.InvalidTokenError when `server_token` is none.
     """
     claims: dict[str, Any] = jwt.decode(server_token, options={"verify_signature": False})
     video = dict(claims.get("video", {}))
     video |= {
-        "canPublish": permissions.can_publish,
+        "canPublish": permissions.can_publish and permissions.can_publish_sources != (),
         "canSubscribe": permissions.can_subscribe,
         "canPublishData": permissions.can_publish_data,
         "canUpdateOwnMetadata": permissions.can_update_metadata,
@@ -76,7 +77,7 @@ def job_token(server_token: str, permissions: Permissions, credentials: Credenti
         "hidden": permissions.hidden,
     }
     video.pop("canPublishSources", None)
-    if permissions.can_publish_sources is not None:
+    if permissions.can_publish_sources:
         video["canPublishSources"] = list(permissions.can_publish_sources)
     return jwt.encode(claims | {"video": video}, credentials.api_secret, algorithm="HS256")
 

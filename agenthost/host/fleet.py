@@ -163,9 +163,11 @@ class Fleet:
 
     def _new_base(self, config: Config) -> Base:
         process, self._first_base = self._first_base, None
+        # The first one was exec'd before the file was read, which may take key and secret from any variable.
+        forget = tuple(name for name in os.environ if name not in config.environment)
         return Base(
             process or exec_base(self._identity, config.environment),
-            BaseSpec(path=(os.fspath(config.folder),), preload=config.preload),
+            BaseSpec(path=(os.fspath(config.folder),), preload=config.preload, forget=forget),
             environment=config.environment,
             home=self._home,
         )

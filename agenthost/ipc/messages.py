@@ -75,10 +75,15 @@ class InitFailed(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseSpec(Message):
-    """What the base template is to import besides livekit.rtc, and from where; known once the file is read."""
+    """What the base template is to import besides livekit.rtc, and from where; known once the file is read.
+
+    `forget` are variables that it was exec'd with and that nothing below it may see: the file takes key or secret from
+    them.
+    """
 
     path: tuple[str, ...]
     preload: tuple[str, ...]
+    forget: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,5 +69,4 @@ def exec_base(identity: HostIdentity, environment: Mapping[str, str]) -> BasePro
 
 def base_environment(identity: HostIdentity, environment: Mapping[str, str]) -> dict[str, str]:
     """What every process below a host begins with: its marker and the thread limits, no key and no secret."""
-    clean = {key: value for key, value in environment.items() if not key.startswith("LIVEKIT_API_")}
-    return {**THREAD_LIMITS, **clean, kernel.MARKER: identity.host_id}
+    return {**THREAD_LIMITS, **kernel.without_pair(environment), kernel.MARKER: identity.host_id}

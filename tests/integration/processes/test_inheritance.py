@@ -172,20 +172,38 @@ async def test_oom_score_is_raised_above_the_one_given_from_outside(
     assert Path(f"/proc/{agent.host.pid}/oom_score_adj").read_text().strip() == str(given)
 
 
-async def test_secret_is_in_no_environment_below_the_host(start_any: Start, fake_server: FakeLiveKitServer) -> None:
-    """Neither as what a process was exec'd with nor as what user code sees."""
+SECRETS = {
+    "usual": "",
+    "named": """
+livekit: { api_key: "${MY_KEY}", api_secret: "${MY_SECRET:?it is needed}" }
+preload: early
+""",
+}
+
+
+@pytest.mark.parametrize("names", SECRETS)
+async def test_secret_is_in_no_environment_below_the_host(
+    names: str, start_any: Start, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """Neither as what a process was exec'd with nor as what user code sees, whatever the variables are called; nor
+    can `env` bring the pair back."""
     code = """
+    import early
+
     async def entrypoint(ctx: JobContext) -> None:
-        tell(ctx, env=dict(os.environ))
+        tell(ctx, env=dict(os.environ), early=early.SEEN)
         await until("enough")
     """
-    agent = await start_any(code, "num_idle_processes: 1\nenv: { MINE: yes please }")
+    (tmp_path / "early.py").write_text("import os\nSEEN = dict(os.environ)\n")
+    yaml = "num_idle_processes: 1\nenv: { MINE: yes please, LIVEKIT_API_KEY: mine }\n" + SECRETS[names]
+    env = {"MY_KEY": fake_server.api_key, "MY_SECRET": fake_server.api_secret} if names == "named" else {}
+    agent = await start_any(code, yaml, env=env)
     job, _ = await agent.start_job()
     await agent.wait_idle(1, timeout=20)
     facts = await agent.wait_facts(job)
     assert facts["env"]["MINE"] == "yes please"
     assert facts["env"]["LIVEKIT_URL"] == fake_server.url
-    assert fake_server.api_secret not in str(facts["env"]) and "LIVEKIT_API_KEY" not in facts["env"]
+    assert fake_server.api_secret not in str(facts) and "LIVEKIT_API_KEY" not in facts["env"]
     below = agent.children()
     assert len(below) >= 3
     for process in below:

@@ -1,5 +1,6 @@
 """The tokens that the host signs, read back with the key."""
 
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -50,6 +51,14 @@ def test_job_token_has_our_permissions_and_keeps_everything_else() -> None:
         "hidden": True,
         "canPublishSources": ["microphone"],
     }
+
+
+def test_no_source_at_all_is_no_publishing() -> None:
+    """To the server an empty list means every source: two agents without a source in common must not get them all."""
+    nothing = replace(LISTENER, can_publish=True, can_publish_sources=())
+    video = read(job_token(jwt.encode(SERVERS, "the server's own secret, 32 characters long"), nothing, KEYS))["video"]
+    assert video["canPublish"] is False
+    assert "canPublishSources" not in video
 
 
 def test_api_token_is_bound_to_the_room() -> None:
