@@ -1,11 +1,12 @@
 """Shows findings: in colour on a terminal, as plain text elsewhere. Shared by all commands that read a file."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from agenthost.config.findings import ConfigError
-from agenthost.config.findings_text import Line, plain, render
+from agenthost.config.findings import ConfigError, Finding
+from agenthost.config.findings_text import MAX_WIDTH, Line, plain, render
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,7 +24,23 @@ _STYLES = {
 
 def show_config_error(error: ConfigError) -> None:
     """All findings of a configuration that cannot be used, on stderr."""
-    show(render(error.findings, error.source, file=error.file), sys.stderr)
+    show_findings(error.findings, error.source, file=error.file, stream=sys.stderr)
+
+
+def show_findings(findings: Sequence[Finding], source: str, *, file: str, stream: TextIO) -> None:
+    """Findings with their lines of `source`, the text of `file` without secrets, as wide as the stream."""
+    show(render(findings, source, file=file, width=_columns(stream)), stream)
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide findings may be on a stream: as wide as the terminal, if it is one, and not too wide to be read."""
+    if not stream.isatty():
+        return MAX_WIDTH
+    try:
+        wide = os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        return MAX_WIDTH
+    return max(min(wide, MAX_WIDTH), 60) if wide else MAX_WIDTH
 
 
 def show(lines: Sequence[Line], stream: TextIO) -> None:

@@ -54,10 +54,9 @@ def _show(written: "tuple[Written, ...]", folder: Path, notes: tuple[str, ...]) 
 
 def _show_findings(file: Path) -> None:
     """What `validate` would say about the new file: options may be out of our bounds, or name code that is gone."""
-    from agenthost.cli.findings_output import show
-    from agenthost.config.findings_text import render
+    from agenthost.cli.findings_output import show_findings
     from agenthost.config.loading import Options, examine
 
     examination = examine(file, Options(environ=os.environ, command="init", secrets=False))
     if examination.findings:
-        show(render(examination.findings, examination.source, file=str(file)), sys.stderr)
+        show_findings(examination.findings, examination.source, file=str(file), stream=sys.stderr)

@@ -85,11 +85,10 @@ def _show(loaded: "Loaded", report: "ExamplesReport", form: str, shown: Path) ->
 
     from agenthost.cli import output
     from agenthost.cli.example_report import as_json, render_report
-    from agenthost.cli.findings_output import show
-    from agenthost.config.findings_text import render
+    from agenthost.cli.findings_output import show, show_findings
 
     if loaded.warnings:
-        show(render(loaded.warnings, loaded.source, file=str(shown)), sys.stderr)
+        show_findings(loaded.warnings, loaded.source, file=str(shown), stream=sys.stderr)
     if form == "json":
         output.line(json.dumps(as_json(report, str(shown)), indent=2, ensure_ascii=False))
     else:

@@ -112,18 +112,16 @@ _WORDS = {True: "passed", False: "failed", None: "not checked"}
 
 
 def _show_text(examination: "Examination", fixed: int) -> None:
-    from agenthost.cli.findings_output import show
-    from agenthost.config.findings_text import Line, Segment, render, render_stages
+    from agenthost.cli.findings_output import show, show_findings
+    from agenthost.config.findings_text import Segment, render_stages
 
-    lines: list[Line] = []
     if fixed:
-        lines += [(Segment(text=f"corrected {fixed} in {examination.file}", style="ok"),), ()]
+        show([(Segment(text=f"corrected {fixed} in {examination.file}", style="ok"),), ()], sys.stdout)
     if examination.findings:
-        lines += render(examination.findings, examination.source, file=str(examination.file))
+        show_findings(examination.findings, examination.source, file=str(examination.file), stream=sys.stdout)
     else:
-        lines.append((Segment(text=f"{examination.file} is valid", style="ok"),))
-    lines.append(render_stages(_stages(examination)))
-    show(lines, sys.stdout)
+        show([(Segment(text=f"{examination.file} is valid", style="ok"),)], sys.stdout)
+    show([render_stages(_stages(examination))], sys.stdout)
 
 
 def _stages(examination: "Examination") -> dict[str, bool | None]:

@@ -21,6 +21,7 @@ RESERVED_PREFIX = "lk."
 
 _PLACEHOLDER = re.compile(r"\{\s*([A-Za-z_][\w.:/-]*)\s*\}")
 _DOUBLED = re.compile(r"\{\{\s*[A-Za-z_][\w.]*\s*\}\}")
+_NEVER_CLOSED = re.compile(r"\{(?:job|room|participant|agent)\.[\w.]*(?![\w.:/-]*\s*\})")
 _TEMPLATE_KINDS = (SubjectKind.TEXT, SubjectKind.JSON, SubjectKind.ATTRIBUTE, SubjectKind.NUMBER)
 
 
@@ -59,7 +60,7 @@ def check_template(text: str, path: Keys, job_type: JobType) -> list[Problem]:
     At `…, "identity"` it must tell jobs apart, at `…, "attributes", NAME` the name must be free to use.
     """
     problems = _check_placeholders(text, path, job_type)
-    if path[-1:] == ("identity",):
+    if path[-1:] == ("identity",) and not problems:  # a misspelt placeholder is one problem, not two
         problems += _check_identity(text, path, job_type)
     if path[-2:-1] == ("attributes",) and str(path[-1]).startswith(RESERVED_PREFIX):
         problems.append(
@@ -92,6 +93,9 @@ def _check_placeholders(text: str, path: Keys, job_type: JobType) -> list[Proble
     if doubled:
         single = re.sub(r"[{}\s]", "", doubled[0])
         return [_unknown(path, doubled[0], f"write single braces: `{{{single}}}`")]
+    if open_one := _NEVER_CLOSED.search(text):
+        message = f"the placeholder `{open_one[0]}` is never closed"
+        return [Problem(path=path, code="AH240", message=message, hint=f"write `{open_one[0]}}}`")]
     problems = []
     for name in dict.fromkeys(found[1] for found in _PLACEHOLDER.finditer(text)):
         if _find_placeholder(name) is None:
@@ -103,6 +107,9 @@ def _check_placeholders(text: str, path: Keys, job_type: JobType) -> list[Proble
 
 
 def _check_identity(text: str, path: Keys, job_type: JobType) -> list[Problem]:
+    if not text.strip():
+        message = "without an identity nobody can join a room"
+        return [Problem(path=path, code="AH242", message=message, hint="write `agent-{job.id}`, or leave it out")]
     names = {part.name for part in split_template(text) if isinstance(part, Placeholder)}
     if job_type is not JobType.ROOM and not names.intersection(UNIQUE_PLACEHOLDERS):
         message = f"jobs of `type: {job_type.value}` share a room, and would push each other out with one identity"
@@ -139,7 +146,9 @@ def _suggest(name: str) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.8) or _same_ending(name, known)
     if near:
         return f"did you mean `{{{near[0]}}}`?"
-    return f"known are {', '.join(f'`{{{path}}}`' for path in known)}"
+    group = [path for path in known if path.partition(".")[0] == name.partition(".")[0]]
+    groups = ["job.*", "room.*", "participant.*", *AGENT_PLACEHOLDERS]
+    return f"known are {', '.join(f'`{{{path}}}`' for path in group or groups)}"
 
 
 def _same_ending(name: str, known: list[str]) -> list[str]:

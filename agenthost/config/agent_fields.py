@@ -67,6 +67,7 @@ def permission_fields(prefix: str, description: str, *, apply: Apply | None = No
             kind=Kind.SECTION,
             apply=apply,
             description=description,
+            examples=({"can_publish": False},),
         ),
         *(
             Field(path=f"{prefix}.{name}", kind=Kind.FLAG, default=default if own else None, description=text)
@@ -78,7 +79,7 @@ def permission_fields(prefix: str, description: str, *, apply: Apply | None = No
             choices=SOURCES,
             words=("all",),
             default_text="`all`" if own else "",
-            description="The kinds of track that the agent may publish, if it may publish at all.",
+            description="The kinds of track that the agent may publish, if it may publish at all; `[]` is none.",
             examples=(["microphone"],),
         ),
     )
@@ -109,12 +110,14 @@ def load_fields(prefix: str, *, host: bool) -> tuple[Field, ...]:
         Field(
             path=f"{prefix}.cpu",
             kind=Kind.RATIO,
+            positive=True,
             description="Share of the CPU that the container or machine has, averaged over 5 s.",
             examples=("70%",),
         ),
         Field(
             path=f"{prefix}.memory",
             kind=Kind.RATIO,
+            positive=True,
             description="Share of the memory that the container or machine has, averaged over 5 s.",
             examples=("85%",),
         ),
@@ -136,7 +139,7 @@ def load_fields(prefix: str, *, host: bool) -> tuple[Field, ...]:
             path=f"{prefix}.custom.limit",
             kind=Kind.NUMBER,
             required=True,
-            minimum=0.000001,
+            positive=True,
             description="The value at which the agent counts as full.",
         ),
     )
@@ -256,6 +259,7 @@ _REQUESTS = (
         kind=Kind.SECTION,
         apply=Apply.LIVE,
         description="Which job requests the agent accepts, and as whom.",
+        examples=({"otherwise": "reject"},),
     ),
     *accept_fields("requests.accept"),
     Field(
@@ -312,12 +316,17 @@ _REQUESTS = (
 )
 
 
+_NEVER_ZERO = ("init", "unresponsive", "memory_warn", "memory", "max_duration")
+"""Limits that no job could ever keep if they were zero."""
+
+
 def _limit(name: str, kind: Kind, default: str | None, description: str, example: object) -> Field:
     return Field(
         path=f"limits.{name}",
         kind=kind,
         default=default if default is not None else "none",
         words=("none",) if default is None or name == "memory_warn" else (),
+        positive=name in _NEVER_ZERO,
         minimum=1 if kind is Kind.COUNT else None,
         description=description,
         examples=(example,),
@@ -333,7 +342,7 @@ _RUNNING = (
         minimum=0,
         maximum=1000,
         apply=Apply.LIVE,
-        description="How many processes are kept ready for the next job (1 under `dev` with `start_method: spawn`).",
+        description="How many processes are kept ready for the next job. Under `dev`, `start_method: spawn` keeps one.",
     ),
     Field(
         path="limits",
@@ -432,7 +441,7 @@ _RUNNING = (
         kind=Kind.FREE_MAP,
         default={},
         apply=Apply.LIVE,
-        description="Anything; your code finds it as `ctx.settings`. A change holds for the next job.",
+        description="Values for your code, which finds them as `ctx.settings`. A change holds for the next job.",
         examples=({"voice": "alba", "prompt": "${file:prompts/support.md}"},),
     ),
 )

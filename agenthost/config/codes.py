@@ -296,6 +296,12 @@ _ENVIRONMENT = _codes(
         "it may be a secret.",
     ),
     ("AH309", "not a LiveKit URL", "The URL starts with ws://, wss://, http:// or https:// and names a host."),
+    (
+        "AH310",
+        "not a proxy",
+        "`livekit.proxy`, else HTTPS_PROXY or HTTP_PROXY, is the URL of an HTTP proxy: it starts with http:// or "
+        "https:// and names a host.",
+    ),
 )
 
 _SERVER = _codes(

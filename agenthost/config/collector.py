@@ -1,6 +1,6 @@
 """Collects findings while a configuration is read, so that one run reports every problem; see `findings.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from agenthost.config.findings import Finding, Fix, Related, Severity
 from agenthost.config.nodes import NOWHERE, Keys, Node, OriginKind, Span, dotted
@@ -84,8 +84,15 @@ class Collector:
         """Report something that works but is probably not what was meant."""
         self.about(code, message, node, at_key=at_key, severity=Severity.WARNING, hint=hint)
 
-    def has_errors(self) -> bool:
-        return any(finding.severity is Severity.ERROR for finding in self._findings.values())
+    def add_all(self, findings: Iterable[Finding]) -> None:
+        """Take over what another collector has gathered."""
+        for finding in findings:
+            self.add(finding)
+
+    def has_errors(self, *, besides: Collection[str] = ()) -> bool:
+        """Whether there is an error of any other code than `besides`."""
+        found = self._findings.values()
+        return any(finding.severity is Severity.ERROR and finding.code not in besides for finding in found)
 
     def findings(self) -> tuple[Finding, ...]:
         """Everything found, sorted by place."""

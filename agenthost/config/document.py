@@ -69,7 +69,8 @@ def decode(raw: bytes, findings: Collector) -> str | None:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
+        before = raw[raw.rfind(b"\n", 0, error.start) + 1 : error.start]
+        column = len(before.decode("utf-8-sig" if line == 1 else "utf-8")) + 1
         span = Span(line=line, column=column, end_column=column + 1)
         findings.report("AH002", f"byte 0x{raw[error.start]:02x} is not UTF-8 text", span, hint="save it as UTF-8")
         return None
@@ -158,7 +159,11 @@ class _Reader:
             raise _TooManyNodes
         if node.tag not in (_PLAIN, _QUOTED, _COLLECTION):
             self._findings.report(
-                "AH007", f"tags such as `{node.tag[:60]}` are not supported", self._span(node), path=path
+                "AH007",
+                f"tags such as `{node.tag[:60]}` are not supported",
+                self._span(node),
+                path=path,
+                hint="take it out; a text stands in quotes",
             )
         span = self._span(node)
         if isinstance(node, yaml.ScalarNode):

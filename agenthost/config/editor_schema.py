@@ -144,6 +144,7 @@ def _scalar(field: Field) -> Schema:
             return {"type": "boolean"}
         case Kind.COUNT | Kind.NUMBER:
             schema: Schema = {"type": "integer" if field.kind is Kind.COUNT else "number"}
+            schema |= {"exclusiveMinimum": 0} if field.positive else {}
             schema |= {"minimum": field.minimum} if field.minimum is not None else {}
             return schema | ({"maximum": field.maximum} if field.maximum is not None else {})
         case Kind.DURATION | Kind.SIZE:

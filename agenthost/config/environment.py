@@ -42,8 +42,11 @@ class FileReader:
         return text.removesuffix("\n").removesuffix("\r")
 
 
-def read_env_file(path: Path, findings: Collector) -> Mapping[str, str]:
-    """The `NAME=value` lines of an env file. Values are taken as they are: nothing in them is expanded."""
+def read_env_file(path: Path, findings: Collector, *, named: str = "--env-file") -> Mapping[str, str]:
+    """The `NAME=value` lines of an env file. Values are taken as they are: nothing in them is expanded.
+
+    `named` is what names the file, for the hint of a finding.
+    """
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_FILE_BYTES + 1)
@@ -51,7 +54,7 @@ def read_env_file(path: Path, findings: Collector) -> Mapping[str, str]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         findings.report(
-            "AH307", f"cannot read the env file: {reason}", file=str(path), hint="create it, or drop `env_file`"
+            "AH307", f"cannot read the env file: {reason}", file=str(path), hint=f"check the path, or drop {named}"
         )
         return {}
     except UnicodeDecodeError:

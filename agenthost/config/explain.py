@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agenthost.config.codes import CODES, Code
 from agenthost.config.fields import UNSET, Field, Kind, Spec, descend
 from agenthost.config.host_fields import FILE
+from agenthost.config.scalars import write_flow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +40,13 @@ def explain_code(text: str) -> Code | None:
 def explain_path(text: str) -> tuple[Explanation, ...]:
     """The key at a path as people write it (`agents.support.limits`, `requests.rules[0].when`).
 
-    Two answers for the few keys that mean one thing for the host and another for an agent. Raises UnknownTopic.
+    Two answers for the few keys that mean one thing for the host and another for an agent, and several for a last
+    part alone (`memory`). Raises UnknownTopic.
     """
     wanted = _normal(text)
     found = [(path, spec, apply) for path, spec, apply in _all_fields() if _normal(path) == wanted]
+    if not found and "." not in wanted:
+        found = [entry for entry in _all_fields() if _normal(entry[0]).endswith(f".{wanted}")]
     if not found:
         paths = {_normal(path) for path, _, _ in _all_fields()}
         close = difflib.get_close_matches(wanted, sorted(paths), n=1, cutoff=0.6)
@@ -113,6 +117,8 @@ def default_text(field: Field) -> str:
         return "required"
     if field.default_text:
         return field.default_text
+    if field.kind is Kind.SECTION and field.path:
+        return ""
     text = _literal(field.default)
     if field.dev_default is not UNSET:
         text += f"; under `dev` {_literal(field.dev_default)}"
@@ -128,7 +134,7 @@ def _literal(value: object) -> str:
 
 
 def _example(value: object) -> str:
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) and value else write_flow(value)
 
 
 def _lines(children: object) -> tuple[tuple[str, str], ...]:
@@ -137,7 +143,7 @@ def _lines(children: object) -> tuple[tuple[str, str], ...]:
 
 
 def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=[.;:])\s", text, maxsplit=1)[0].rstrip(".;:")
+    return re.split(r"(?<=[.;:])\s(?=(?:[^`]*`[^`]*`)*[^`]*$)", text, maxsplit=1)[0].rstrip(".;:")
 
 
 def _normal(path: str) -> str:

@@ -70,7 +70,7 @@ class Field:
     `default` and `dev_default` are values as a user would write them; `default_text` says what holds where the
     default is no constant. `words` are accepted beside the kind's own spelling (`forever`). `short` names the key
     that a bare scalar stands for where a section is expected. `choices` are the allowed values of a CHOICE, or of
-    the items of TEXTS.
+    the items of TEXTS. `positive`: zero makes no sense; for measures and numbers.
     """
 
     path: str
@@ -82,6 +82,7 @@ class Field:
     apply: Apply | None = None
     choices: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    positive: bool = False
     minimum: float | None = None
     maximum: float | None = None
     short: str = ""

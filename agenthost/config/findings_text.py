@@ -3,6 +3,7 @@
 Works on text only; colours are names (`Segment.style`) that a terminal may turn into colours.
 """
 
+import textwrap
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,13 @@ from typing import Any
 from agenthost.config.findings import Finding, Related, Severity
 
 GUTTER = 5
+FIXABLE = "[fixable]"
 FIXABLE_COLUMN = 76
 MAX_WIDTH = 120
+NARROWEST_HINT = 30
+"""A hint stands beside its caret where there are so many columns for it, and below where there are not."""
+
+_FRAME = GUTTER + 3  # line number or blanks, and ` │ `
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +32,15 @@ class Segment:
 Line = tuple[Segment, ...]
 
 
-def render(findings: Sequence[Finding], source: str, *, file: str) -> tuple[Line, ...]:
-    """The findings one below the other, each with its lines of `source`, the text of `file` without secrets."""
+def render(findings: Sequence[Finding], source: str, *, file: str, width: int = MAX_WIDTH) -> tuple[Line, ...]:
+    """The findings one below the other, each with its lines of `source`, the text of `file` without secrets.
+
+    No line is longer than `width` columns, unless a single word is.
+    """
     lines = source.split("\n")
     rendered: list[Line] = []
     for finding in findings:
-        rendered += [_header(finding), *_body(finding, lines if finding.file == file else []), ()]
+        rendered += [*_header(finding, width), *_body(finding, lines if finding.file == file else [], width), ()]
     return (*rendered, _summary(findings))
 
 
@@ -88,64 +97,92 @@ def _escape_property(text: str) -> str:
     return _escape_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _header(finding: Finding) -> Line:
+def _header(finding: Finding, width: int) -> Iterator[Line]:
     place = f"{finding.file}:{finding.line}:{finding.column}" if finding.line else finding.file
     kind = f"{finding.severity.value}[{finding.code}]"
-    return (
+    taken = len(f"{place}  {kind} ")
+    first, *more = _wrapped(finding.message, width, first=taken, rest=4)
+    yield (
         Segment(text=place, style="place"),
         Segment(text="  "),
         Segment(text=kind, style=finding.severity.value),
-        Segment(text=f" {finding.message}", style="strong"),
+        Segment(text=f" {first[taken:]}", style="strong"),
     )
+    for line in more:
+        yield (Segment(text=line, style="strong"),)
 
 
-def _body(finding: Finding, lines: Sequence[str]) -> Iterator[Line]:
+def _wrapped(text: str, width: int, *, first: int = 0, rest: int = 0) -> list[str]:
+    """The text in lines of at most `width` columns; indented by `first` and, from the second line on, by `rest`."""
+    if first + len(text) <= width and "\n" not in text:
+        return [" " * first + text]
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    wrapper.initial_indent, wrapper.subsequent_indent = " " * first, " " * rest
+    return wrapper.wrap(text) or [" " * first]
+
+
+def _body(finding: Finding, lines: Sequence[str], width: int) -> Iterator[Line]:
     marks = [(place.line, place) for place in finding.related]
     if finding.line:
         marks.append((finding.line, _own_mark(finding)))
     shown = [(line, mark) for line, mark in sorted(marks, key=lambda pair: pair[0]) if 0 < line <= len(lines)]
     for _, mark in shown:
         own = mark.line == finding.line and mark.column == finding.column
-        yield from _snippet(mark, lines[mark.line - 1], finding if own else None)
+        yield from _snippet(mark, lines[mark.line - 1], finding if own else None, width - _FRAME)
     if not any(line == finding.line for line, _ in shown) and finding.hint:
-        yield _note(finding)
+        for text in _wrapped(finding.hint, width - _FRAME):
+            yield (_MARGIN, Segment(text=text))
 
 
 def _own_mark(finding: Finding) -> Related:
     return Related(line=finding.line, column=finding.column, end_column=finding.end_column, message=finding.hint)
 
 
-def _note(finding: Finding) -> Line:
-    return (Segment(text=" " * (GUTTER + 1) + "│ ", style="dim"), Segment(text=finding.hint))
+_MARGIN = Segment(text=" " * (GUTTER + 1) + "│ ", style="dim")
 
 
-def _snippet(mark: Related, line: str, finding: Finding | None) -> Iterator[Line]:
+def _snippet(mark: Related, line: str, finding: Finding | None, room: int) -> Iterator[Line]:
     """The line itself, and below it the carets. Of very long lines the part around the carets is shown."""
     start, end = mark.column - 1, max(mark.end_column - 1, mark.column)
-    line, start, end = _window(line, start, min(end, max(len(line), start + 1)))
+    line, start, end = _window(line, start, min(end, max(len(line), start + 1)), room)
     yield (Segment(text=f"{mark.line:>{GUTTER}} │ ", style="dim"), Segment(text=_visible(line)))
-    style = finding.severity.value if finding else "related"
-    caret = ("^" if finding else "-") * max(_width(line[start:end]), 1)
-    text = f"{' ' * _width(line[:start])}{caret} {mark.message}".rstrip()
-    segments = [
-        Segment(text=" " * (GUTTER + 1) + "│ ", style="dim"),
-        Segment(text=text[: len(text)], style=style),
-    ]
-    if finding is not None and finding.fix is not None:
-        gap = max(FIXABLE_COLUMN - GUTTER - 3 - _width(text), 2)
-        segments += [Segment(text=" " * gap), Segment(text="[fixable]", style="dim")]
-    yield tuple(segments)
+    carets = ("^" if finding else "-") * max(_width(line[start:end]), 1)
+    texts = _beside(mark.message, _width(line[:start]), carets, room)
+    fixable = finding is not None and finding.fix is not None
+    marked = next((index for index, text in enumerate(texts) if _width(text) + len(FIXABLE) + 2 <= room), len(texts))
+    if fixable and marked == len(texts):
+        texts.append("")
+    for index, text in enumerate(texts):
+        segments = [_MARGIN, Segment(text=text, style=finding.severity.value if finding else "related")]
+        if fixable and index == marked:
+            column = min(FIXABLE_COLUMN - _FRAME, room - len(FIXABLE))
+            gap = " " * max(column - _width(text), 2)
+            segments += [Segment(text=gap), Segment(text=FIXABLE, style="dim")]
+        yield tuple(segments)
 
 
-def _window(line: str, start: int, end: int) -> tuple[str, int, int]:
-    if len(line) <= MAX_WIDTH:
+def _beside(message: str, indent: int, carets: str, room: int) -> list[str]:
+    """The carets with the words beside them, in as many lines as that takes, or with the words below them."""
+    column = indent + len(carets) + 1
+    if column + _width(message) <= room:
+        return [f"{' ' * indent}{carets} {message}".rstrip()]
+    if room - column >= NARROWEST_HINT:
+        first, *more = _wrapped(message, room, first=column, rest=column)
+        return [f"{' ' * indent}{carets} {first[column:]}", *more]
+    below = max(min(indent, room - min(_width(message), 2 * NARROWEST_HINT)), 0)
+    return [f"{' ' * indent}{carets}", *_wrapped(message, room, first=below, rest=below)]
+
+
+def _window(line: str, start: int, end: int, room: int) -> tuple[str, int, int]:
+    if len(line) <= room:
         return line, start, end
-    left = max(0, start - MAX_WIDTH // 3)
-    cut = line[left : left + MAX_WIDTH]
+    room -= 2  # for the dots
+    left = max(0, start - room // 3)
+    cut = line[left : left + room]
     shift = left
     if left:
         cut, shift = "…" + cut, left - 1
-    if left + MAX_WIDTH < len(line):
+    if left + room < len(line):
         cut += "…"
     return cut, start - shift, min(end - shift, len(cut))
 

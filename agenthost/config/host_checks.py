@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from agenthost.config.collector import Collector
 from agenthost.config.findings import Severity
 from agenthost.config.interpolate import is_single_reference
-from agenthost.config.nodes import Node, OriginKind, find
+from agenthost.config.nodes import Keys, Node, OriginKind, find
 from agenthost.config.resolve import Resolved
 
 _LISTEN = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
@@ -20,6 +20,7 @@ def check_host(resolved: Resolved, findings: Collector) -> None:
     host = resolved.host
     _check_listen(host, findings)
     _check_timezone(host, findings)
+    _check_rename(host, findings)
     for test in host.entries["tests"].items if "tests" in host.entries else ():
         _check_moment(test, findings)
 
@@ -34,6 +35,9 @@ def check_credentials(resolved: Resolved, command: str, findings: Collector, *, 
     url = livekit.entries.get("url")
     if url is not None:
         _check_url(url, findings)
+    proxy = livekit.entries.get("proxy")
+    if proxy is not None and proxy.value:
+        _check_proxy(proxy, findings)
     for key in ("api_key", "api_secret"):
         node = livekit.entries.get(key)
         if node is not None:
@@ -53,6 +57,16 @@ def _check_listen(host: Node, findings: Collector) -> None:
         findings.about("AH113", "`http.listen` takes an address and a port", node, hint=hint)
 
 
+def _check_rename(host: Node, findings: Collector) -> None:
+    """Two fields of one name: one of them would be lost."""
+    taken: dict[object, str] = {}
+    for name, node in host.entries["log_format"].entries["rename"].entries.items():
+        if node.value in taken:
+            message = f"`{taken[node.value]}` and `{name}` would have one name in a log line"
+            findings.about("AH113", message, node, hint="give them two names")
+        taken.setdefault(node.value, name)
+
+
 def _check_timezone(host: Node, findings: Collector) -> None:
     from zoneinfo import ZoneInfo, available_timezones
 
@@ -63,7 +77,7 @@ def _check_timezone(host: Node, findings: Collector) -> None:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        close = difflib.get_close_matches(name, available_timezones(), n=1, cutoff=0.5)
+        close = difflib.get_close_matches(name, available_timezones(), n=1, cutoff=0.6)
         hint = f"did you mean `{close[0]}`?" if close else "write an IANA name such as `Europe/Berlin`"
         findings.about("AH219", "there is no such time zone", node, hint=hint)
 
@@ -80,21 +94,32 @@ def _check_moment(test: Node, findings: Collector) -> None:
 
 
 def _check_url(node: Node, findings: Collector) -> None:
-    if node.opaque or node.value == "":
+    if node.opaque or node.value == "" or _is_url(str(node.value), _SCHEMES):
         return  # an empty one is none at all, which is another finding
-    try:
-        parts = urlsplit(str(node.value))
-        usable = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if usable:
-        return
     message = "the LiveKit URL must be ws://, wss://, http:// or https:// and a host"
-    hint = "for example wss://my-project.livekit.cloud"
+    _about_address("AH309", message, node, ("livekit", "url"), "for example wss://my-project.livekit.cloud", findings)
+
+
+def _check_proxy(node: Node, findings: Collector) -> None:
+    if not node.opaque and not _is_url(str(node.value), ("http", "https")):
+        message = "the proxy must be http:// or https:// and a host"
+        _about_address("AH310", message, node, ("livekit", "proxy"), "for example http://proxy.internal:3128", findings)
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _about_address(code: str, message: str, node: Node, path: Keys, hint: str, findings: Collector) -> None:
+    """At the place in the file, or, for one that nobody wrote there, at the variable it was taken from."""
     if node.origin.kind is OriginKind.ENVIRONMENT:
-        findings.report("AH309", message, file=node.origin.name, path=("livekit", "url"), hint=hint)
+        findings.report(code, message, file=node.origin.name, path=path, hint=hint)
     else:
-        findings.about("AH309", message, node, hint=hint)
+        findings.about(code, message, node, hint=hint)
 
 
 def _check_literal(key: str, node: Node, findings: Collector) -> None:

@@ -22,6 +22,7 @@ _HOST = (
         kind=Kind.SECTION,
         apply=Apply.REGISTRATION,
         description="The LiveKit server.",
+        examples=({"url": "wss://example.livekit.cloud"},),
     ),
     Field(
         path="livekit.url",
@@ -106,6 +107,7 @@ _HOST = (
         kind=Kind.SECTION,
         apply=Apply.LIVE,
         description="The HTTP endpoints `/healthz`, `/readyz`, `/metrics`, and on loopback `/worker`.",
+        examples=({"listen": "127.0.0.1:9000"},),
     ),
     Field(
         path="http.listen",
@@ -120,6 +122,7 @@ _HOST = (
         path="control",
         kind=Kind.SECTION,
         description="The unix socket by which the other commands talk to a running host.",
+        examples=({"socket": "none"},),
     ),
     Field(
         path="control.socket",
@@ -160,6 +163,7 @@ _HOST = (
         kind=Kind.SECTION,
         apply=Apply.LIVE,
         description="What the host watches and takes over by itself.",
+        examples=({"watch": ["config", "code"]},),
     ),
     Field(
         path="reload.watch",

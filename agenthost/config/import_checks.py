@@ -12,7 +12,7 @@ from agenthost.config.resolve import Resolved
 _ENTRYPOINT = Expectation(whole_module=True, coroutine=True)
 _COROUTINE = Expectation(coroutine=True)
 _CALLABLE = Expectation()
-_MODULE = Expectation(whole_module=True)
+_MODULE = Expectation(whole_module=True, only_module=True)
 
 _REFERENCES = (
     (("entrypoint",), _ENTRYPOINT),

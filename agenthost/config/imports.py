@@ -32,19 +32,25 @@ class ImportProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What a reference must be. `whole_module`: a module or a script alone is fine. `coroutine`: an `async def`."""
+    """What a reference must be.
+
+    `whole_module`: a module or a script alone is fine; `only_module`: it must be a module. `coroutine`: an `async def`.
+    """
 
     whole_module: bool = False
+    only_module: bool = False
     coroutine: bool = False
 
 
 def check_reference(text: str, folder: Path, expected: Expectation) -> ImportProblem | None:
     """The first thing wrong with the reference `text`; `folder`, the file's own, comes first on the import path."""
-    if text.endswith(".py"):
+    if expected.only_module and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", text):
+        return _malformed(text, expected)
+    if text.endswith(".py") and not expected.only_module:
         return _check_script(text, folder, expected)
     match = _REFERENCE.fullmatch(text)
     if match is None or (match["attribute"] is None and not expected.whole_module):
-        return _malformed(text)
+        return _malformed(text, expected)
     try:
         source = _find_source(match["module"], str(folder))
     except ModuleNotFoundError as error:
@@ -54,7 +60,9 @@ def check_reference(text: str, folder: Path, expected: Expectation) -> ImportPro
     return _check_attribute(source, match["module"], match["attribute"], expected)
 
 
-def _malformed(text: str) -> ImportProblem:
+def _malformed(text: str, expected: Expectation) -> ImportProblem:
+    if expected.only_module:
+        return ImportProblem(code="AH260", message=f"`{text}` is no module", hint="write a module's name: `numpy`")
     candidate = text.replace("/", ".").replace(".py:", ":")
     if "::" in candidate or (re.fullmatch(r"[\w.]+\.\w+", candidate) and ":" not in candidate):
         head, _, tail = candidate.replace("::", ":").rpartition(":" if ":" in candidate else ".")
@@ -66,7 +74,7 @@ def _malformed(text: str) -> ImportProblem:
 
 def _check_script(text: str, folder: Path, expected: Expectation) -> ImportProblem | None:
     if not expected.whole_module:
-        return _malformed(text)
+        return _malformed(text, expected)
     script = folder / text
     if not script.is_file():
         return ImportProblem(

@@ -85,6 +85,8 @@ def _expand(node: Node, text: str, sources: Sources, findings: Collector) -> Nod
         if piece.problem is not None:
             findings.about(piece.problem.code, piece.problem.message, node, hint=piece.problem.hint)
         opaque = opaque or piece.text is None
+        if piece.problem is not None and match["body"] is None:
+            break  # what stands inside something broken is not looked up
         pieces.append(piece.text or "")
         names += [piece.name] if piece.name else []
     pieces.append(text[position:])
@@ -95,6 +97,8 @@ def _look_up(match: re.Match[str], sources: Sources) -> _Piece:
     if match[0] == "$${":
         return _Piece(text="${")
     body = match["body"]
+    if body is None and re.match(r"\$\{[^{}]*[{]", match.string[match.start() :]):
+        return _malformed("a reference cannot hold braces", "references do not nest: give the default as it is")
     if body is None:
         return _malformed("a `${` is never closed", "close it with `}`, or write `$${` for a literal `${`")
     if body.startswith("file:"):

@@ -46,10 +46,10 @@ def has_format(value: object, field: Field) -> bool:
     if not isinstance(value, (str, float)):
         return False
     try:
-        _PARSERS[field.kind](value)
+        measured = _PARSERS[field.kind](value)
     except (ValueError, TypeError):
         return False
-    return True
+    return bool(measured) or not field.positive
 
 
 def formats() -> dict[str, Field]:
@@ -60,7 +60,8 @@ def formats() -> dict[str, Field]:
 def format_name(field: Field) -> str:
     """`duration`, `duration or none` …; empty for kinds that JSON Schema can check by itself."""
     if field.kind in _PARSERS or (field.kind is Kind.COUNT and field.words):
-        return " or ".join((field.kind.name.lower(), *field.words))
+        measure = f"positive {field.kind.name.lower()}" if field.positive else field.kind.name.lower()
+        return " or ".join((measure, *field.words))
     return ""
 
 
@@ -108,7 +109,7 @@ def _texts(field: Field, *, null: bool = False) -> Schema:
 
 
 def _bounds(field: Field) -> Schema:
-    bounds: Schema = {}
+    bounds: Schema = {"exclusiveMinimum": 0} if field.positive else {}
     if field.minimum is not None:
         bounds["minimum"] = field.minimum
     if field.maximum is not None:

@@ -97,9 +97,13 @@ def loaded(examination: Examination) -> Loaded:
 def examine(file: Path, options: Options) -> Examination:
     """Read and check a file, and return what there is to say about it. Raises UsageError for a malformed --set."""
     findings = Collector(str(file))
-    text = _read(file, findings)
-    if text is None:
+    raw = _read(file, findings)
+    if raw is None:
         return _unreadable(file, "", findings)
+    text = decode(raw, findings)
+    if text is None:
+        legible = raw.decode("utf-8-sig", errors="replace") if len(raw) <= MAX_BYTES else ""
+        return _unreadable(file, mask_text(legible, None), findings)
     return examine_text(text, file, options)
 
 
@@ -128,17 +132,16 @@ def with_findings(examination: Examination, stage: Stage, found: Sequence[Findin
     )
 
 
-def _read(file: Path, findings: Collector) -> str | None:
+def _read(file: Path, findings: Collector) -> bytes | None:
     try:
         with file.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            return stream.read(MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         findings.report(
             "AH001", f"cannot read the file: {reason}", hint="check the path, or write one with `agenthost init`"
         )
         return None
-    return decode(raw, findings)
 
 
 def _unreadable(file: Path, source: str, findings: Collector) -> Examination:

@@ -18,6 +18,8 @@ _ASSIGNED = re.compile(rf"(?i)(?P<head>[\"']?{_SECRET_NAME}[\"']?\s*[:=]\s*[\"']
 
 
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+_PUBLIC = re.compile(r"[\"']?secret_in_jobs\b")
+"""A key whose name only looks like a secret's."""
 
 
 def looks_secret(name: str) -> bool:
@@ -79,8 +81,10 @@ def _from_variable(node: Node) -> bool:
 
 
 def _mask_match(match: re.Match[str]) -> str:
-    value = match["value"]
-    return match["head"] + (value if value.startswith("${") else MASK * len(value))
+    value = match["value"].rstrip()
+    blanks = match["value"][len(value) :]
+    shown = value.startswith("${") or _PUBLIC.match(match["head"])
+    return match["head"] + (value if shown else MASK * len(value)) + blanks
 
 
 def _mask_nodes(node: Node, spec: Spec | None, lines: list[str]) -> None:

@@ -137,6 +137,8 @@ def _regex(pattern: str) -> Regex:
     problem = regex_problem(pattern)
     if problem:
         hint = "rules use RE2 syntax, which always ends in time: no look-around, no back-references"
+        if problem.startswith(("missing", "unexpected")):
+            hint = "close it, or write a `\\` before what shall stand for itself (rules use RE2 syntax)"
         raise Refused(f"this regex cannot be used: {problem}", hint, code="AH235")
     return Regex(pattern=pattern)
 

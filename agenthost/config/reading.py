@@ -19,8 +19,12 @@ from agenthost.config.model import Config
 from agenthost.config.nodes import Node
 from agenthost.config.resolve import Facts, Resolved, resolve
 from agenthost.config.schema import check_schema
+from agenthost.version import __version__
 
 LANGUAGE_VERSION = 1
+
+ENVIRONMENT = frozenset({"AH304", "AH305", "AH307", "AH308"})
+"""Findings about what is not on this machine. They make no value wrong but one unknown, and hide nothing else."""
 
 
 class Reading:
@@ -33,21 +37,20 @@ class Reading:
         self._options = options
         self._findings = findings
         self._reader = FileReader(self._file.parent)
-        self._stages = {Stage.SYNTAX: True}
         self._env_files: list[Path] = []
+        self._all_known = True
 
     def examine(self, root: Node) -> Examination:
         """Take the steps from the nodes of the file on, as far as they go."""
         root = self._layered(root)
         if self._is_too_new(root):
-            return self._end(Stage.SCHEMA)
+            return self._end({Stage.SCHEMA: False})
         environment = self._environment(root)
         root = self._expanded(root, environment)
         check_schema(root, self._findings)
         check_placement(root, self._findings)
-        if self._findings.has_errors():
-            return self._end(Stage.SCHEMA)
-        self._stages[Stage.SCHEMA] = True
+        if self._findings.has_errors(besides=ENVIRONMENT):
+            return self._end({Stage.SCHEMA: False})
         limited = memory_limit() is not None
         facts = Facts(dev=self._options.command == "dev", variables=environment, memory_limited=limited)
         return self._examine_meaning(resolve(root, facts), environment)
@@ -74,12 +77,13 @@ class Reading:
         version = root.entries.get("version")
         if version is None or not isinstance(version.value, int) or version.value <= LANGUAGE_VERSION:
             return False
-        message = f"the file needs a newer agenthost: this one reads version {LANGUAGE_VERSION}"
-        self._findings.about("AH130", message, version, hint="upgrade with `pip install -U agenthost`")
+        message = f"version {version.value} needs an agenthost newer than {__version__}, which reads version "
+        hint = "upgrade with `pip install -U agenthost`"
+        self._findings.about("AH130", message + str(LANGUAGE_VERSION), version, hint=hint)
         return True
 
     def _environment(self, root: Node) -> Mapping[str, str]:
-        """The env file's variables below those of the process."""
+        """The env file's variables below those of the process. Of an env file with errors they are not all known."""
         path = self._env_file(root)
         if path is None:
             return dict(self._options.environ)
@@ -89,8 +93,13 @@ class Reading:
             if self._options.secrets:
                 message = f"there is no env file `{path}`"
                 self._findings.about("AH307", message, node, hint="create it, or drop `env_file`")
+                self._all_known = False
             return dict(self._options.environ)
-        return {**read_env_file(path, self._findings), **self._options.environ}
+        problems = Collector(str(path))
+        found = read_env_file(path, problems, named="--env-file" if self._options.env_file else "`env_file`")
+        self._findings.add_all(problems.findings())
+        self._all_known = not problems.has_errors()
+        return {**found, **self._options.environ}
 
     def _env_file(self, root: Node) -> Path | None:
         if self._options.env_file is not None:
@@ -108,7 +117,8 @@ class Reading:
 
     def _expanded(self, root: Node, environment: Mapping[str, str]) -> Node:
         """References replaced, but not in profiles that were not chosen: their variables need not be set."""
-        sources = Sources(variables=environment, read_file=self._reader.read, lenient=not self._options.secrets)
+        lenient = not self._options.secrets or not self._all_known
+        sources = Sources(variables=environment, read_file=self._reader.read, lenient=lenient)
         entries = {
             key: hide_references(child) if key == "profiles" else interpolate(child, sources, self._findings)
             for key, child in root.entries.items()
@@ -116,33 +126,41 @@ class Reading:
         return coerce(replace(root, value=entries))
 
     def _examine_meaning(self, resolved: Resolved, environment: Mapping[str, str]) -> Examination:
+        """Meaning and imports have nothing to do with each other, so both are checked whatever is found."""
+        config = self._built(resolved, environment)
+        meant = not self._findings.has_errors()
+        code = Collector(str(self._shown))
+        check_imports(resolved, self._file.parent, code)
+        self._findings.add_all(code.findings())
+        passed = {Stage.SCHEMA: True, Stage.MEANING: meant, Stage.IMPORTS: not code.has_errors()}
+        return self._end(passed, resolved, None if self._findings.has_errors() else config)
+
+    def _built(self, resolved: Resolved, environment: Mapping[str, str]) -> Config | None:
+        """The configuration as far as its meaning goes; None if that is wrong."""
         findings = self._findings
         check_host(resolved, findings)
         check_credentials(resolved, self._options.command, findings, lenient=not self._options.secrets)
         check_agents(resolved, findings)
-        if findings.has_errors():
-            return self._end(Stage.MEANING, resolved)
+        if findings.has_errors(besides=ENVIRONMENT):
+            return None
         config = build(
             resolved, file=self._file, shown=str(self._shown), environment=environment, watched=self._watched()
         )
         check_built(resolved, config, findings)
-        if findings.has_errors():
-            return self._end(Stage.MEANING, resolved)
-        self._stages[Stage.MEANING] = True
-        check_imports(resolved, self._file.parent, findings)
-        return self._end(Stage.IMPORTS, resolved, None if findings.has_errors() else config)
+        return config
 
     def _watched(self) -> tuple[Path, ...]:
         return tuple(dict.fromkeys((self._file, *self._env_files, *self._reader.files)))
 
-    def _end(self, last: Stage, resolved: Resolved | None = None, config: Config | None = None) -> Examination:
-        """The examination, when `last` was the last kind of check: passed if there is a configuration now."""
-        self._stages[last] = config is not None
+    def _end(
+        self, passed: Mapping[Stage, bool], resolved: Resolved | None = None, config: Config | None = None
+    ) -> Examination:
+        """The examination, when nothing more is checked than what is in `passed`."""
         return Examination(
             file=self._shown,
             source=self._source,
             findings=self._findings.findings(),
-            stages=self._stages,
+            stages={Stage.SYNTAX: True, **passed},
             resolved=resolved,
             config=config,
             watched_files=self._watched(),

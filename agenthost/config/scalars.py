@@ -5,7 +5,7 @@
 | `null`, `~`, nothing | null |
 | `true`, `false` | a boolean |
 | `7`, `-7` | a whole number (no leading zeros, no `0x`, no `_`, at most 18 digits) |
-| `0.5`, `1e3` | a number |
+| `0.5`, `.5`, `1e3` | a number |
 | everything else (`yes`, `on`, `010`, `22:22`, `2026-03-02`) | text |
 """
 
@@ -16,7 +16,7 @@ from agenthost.config.nodes import Scalar
 
 _WORDS: dict[str, Scalar] = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_NUMBER = re.compile(r"-?((0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,2})?", re.ASCII)
 
 
 def read_scalar(text: str) -> Scalar:
@@ -39,6 +39,16 @@ def write_scalar(value: Scalar) -> str:
     if isinstance(value, str):
         return value if _needs_no_quotes(value) else quote(value)
     return repr(value)
+
+
+def write_flow(value: object) -> str:
+    """Plain data on one line, as a person would write it: `{ cpu: 70%, max_jobs: 20 }`."""
+    if isinstance(value, Mapping):
+        entries = ", ".join(f"{write_scalar(str(key))}: {write_flow(child)}" for key, child in value.items())
+        return f"{{ {entries} }}" if entries else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(write_flow, value))}]"
+    return write_scalar(value if isinstance(value, (bool, int, float, str)) else None)
 
 
 def quote(text: str) -> str:

@@ -58,7 +58,7 @@ class _Writer:
     def section(self, node: Node, specs: Mapping[str, Spec], depth: int) -> Iterator[Row]:
         for key, child in node.entries.items():
             spec = specs.get(key)
-            if self._shown(child) and not _is_noise(child, spec):
+            if self._shown(child) and not _is_noise(child, spec) and not _says_nothing(child):
                 yield from self._entry(key, child, spec, depth)
 
     def plain(self, node: Node, specs: Mapping[str, Spec]) -> dict[str, Any]:
@@ -133,6 +133,12 @@ class _Writer:
 
 def _is_noise(node: Node, spec: Spec | None) -> bool:
     return spec is not None and node.value == {} and node.origin == BUILT_IN and spec.field.path.startswith(_NOISE)
+
+
+def _says_nothing(node: Node) -> bool:
+    """A section in which nothing is written and nothing is by default, such as a rule's `accept`."""
+    children = node.entries.values()
+    return node.origin == BUILT_IN and bool(children) and all(child.value == {} for child in children)
 
 
 def _is_section(spec: Spec) -> bool:

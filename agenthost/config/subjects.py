@@ -139,7 +139,7 @@ def suggest_subject(text: str) -> str:
         for candidate in (head, f"job.{head}", f"room.{head}"):
             name = _closest(candidate)
             if name and (not tail or name.endswith((".metadata", ".attributes"))):
-                return ".".join((name, *tail))
+                return ".".join(filter(None, (name, *tail)))
     return ""
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE_UNITS = {
@@ -77,6 +78,19 @@ def parse_ratio(value: str | float) -> float:
     return ratio
 
 
+def has_no_amount(value: object) -> bool:
+    """Whether a duration, size or ratio is well written and zero."""
+    if not isinstance(value, str):
+        return value == 0.0 and isinstance(value, float)
+    parsers: tuple[Callable[[str], float], ...] = (parse_duration, parse_size, parse_ratio)
+    for parse in parsers:
+        try:
+            return not parse(value)
+        except ValueError:
+            continue  # of another kind, or of none
+    return False
+
+
 def suggest_duration(value: object) -> tuple[str, ...]:
     """How the writer probably meant it, the best first: 3600 → `1h`, `3600s`; `10 sec` → `10s`."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 10**9:
@@ -85,12 +99,26 @@ def suggest_duration(value: object) -> tuple[str, ...]:
         return (exact,) if exact == plain else (exact, plain)
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", value) if isinstance(value, str) else None
     if match is None:
-        return ()
+        return _reordered(value)
     words = {"ms": "ms", "s": "s", "": "s", "m": "m", "h": "h", "d": "d"}
     word = match[2].lower()
     unit = words.get(word) or next((u for name, u in _LONG_UNITS.items() if word.startswith(name)), "")
     meant = f"{match[1]}{unit}"
     return (meant,) if unit and _DURATION.fullmatch(meant) else ()
+
+
+def _reordered(value: object) -> tuple[str, ...]:
+    """`30m1h` → `1h30m`; `1m30` → `1m30s`: a last number without a unit is of the unit below the one before."""
+    if not isinstance(value, str) or not re.fullmatch(r"(?:[0-9]{1,9}(?:ms|[smhd]))+[0-9]{0,9}", value, re.ASCII):
+        return ()
+    parts = re.findall(r"([0-9]+)(ms|[smhd]|$)", value, re.ASCII)
+    order = list(reversed(_DURATION_UNITS))
+    if not parts[-1][1]:
+        below = order.index(parts[-2][1]) + 1
+        parts[-1] = (parts[-1][0], order[below] if below < len(order) else "")
+    parts.sort(key=lambda part: order.index(part[1]) if part[1] else len(order))
+    meant = "".join(map("".join, parts))
+    return (meant,) if _DURATION.fullmatch(meant) else ()
 
 
 _LONG_UNITS = {"milli": "ms", "msec": "ms", "sec": "s", "min": "m", "hour": "h", "hr": "h", "day": "d"}

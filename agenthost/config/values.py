@@ -3,13 +3,14 @@
 A message quotes a value only if it stands in the file in clear and its field is no secret.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agenthost.config.fields import Field, Kind
 from agenthost.config.nodes import Node
-from agenthost.config.scalars import quote, read_scalar, write_scalar
+from agenthost.config.scalars import quote, read_scalar, write_flow, write_scalar
 from agenthost.config.suggestions import suggest_value
-from agenthost.config.units import suggest_duration, suggest_ratio, suggest_size
+from agenthost.config.units import has_no_amount, suggest_duration, suggest_ratio, suggest_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +81,23 @@ def _shape(field: Field, node: Node) -> Complaint:
         hint = "write one `name: { … }` line for each"
     elif field.kind is Kind.LIST:
         hint = "start each item with `- `"
-    elif field.kind is Kind.SECTION and field.path and node.is_scalar:
-        hint = "put its keys below it, indented"
-    return Complaint(code="AH110", message=f"`{_name(field)}` takes {_NOUNS[field.kind]}, not {given}", hint=hint)
+    elif field.kind in (Kind.SECTION, Kind.FREE_MAP, Kind.TEXT_MAP) and field.path:
+        hint = "put `key: value` lines below it, indented"
+        if field.examples and isinstance(field.examples[-1], Mapping):
+            hint = f"for example `{field.name}: {write_flow(field.examples[-1])}`"
+    elif field.kind is Kind.CALLABLE:
+        hint = "write one `module:attribute`"
+    return Complaint(code="AH110", message=f"`{_name(field, node)}` takes {_NOUNS[field.kind]}, not {given}", hint=hint)
 
 
 def _measure(field: Field, node: Node) -> Complaint:
     code, noun, suggest = _MEASURES[field.kind]
+    if field.positive and has_no_amount(node.value):
+        message = f"`{_name(field, node)}` must be more than zero"
+        return Complaint(code="AH112", message=message, hint="write more, or leave it out")
     suggestions = suggest(node.value)
+    if field.kind is Kind.DURATION and isinstance(node.value, int) and str(field.default).endswith("ms"):
+        suggestions = (f"{node.value}ms", f"{node.value}s")
     bare = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
     if bare and suggestions:
         message = f"{noun} needs a {'%' if field.kind is Kind.RATIO else 'unit'}"
@@ -115,7 +125,7 @@ def _flag(field: Field, node: Node) -> Complaint:
     )
     return Complaint(
         code="AH124",
-        message=f"`{_name(field)}` takes `true` or `false`, not {_shown(field, node)}",
+        message=f"`{_name(field, node)}` takes `true` or `false`, not {_shown(field, node)}",
         hint=f"write `{meant}`" if meant else "write `true` or `false`",
         replacement=meant,
     )
@@ -130,13 +140,19 @@ def _number(field: Field, node: Node) -> Complaint:
         and not isinstance(value, bool)
         and (field.kind is Kind.NUMBER or isinstance(value, int))
     ):
-        bounds = f"{low:g} or more" if low is not None and value < low else f"{high:g} or less"
-        return Complaint(code="AH112", message=f"`{_name(field)}` must be {bounds}", hint=f"write {bounds}")
+        bounds = (
+            "more than 0"
+            if field.positive
+            else f"{low:g} or more"
+            if low is not None and value < low
+            else f"{high:g} or less"
+        )
+        return Complaint(code="AH112", message=f"`{_name(field, node)}` must be {bounds}", hint=f"write {bounds}")
     plain = read_scalar(value.lstrip("0") or "0") if isinstance(value, str) else None
     meant = write_scalar(plain) if isinstance(plain, int) and not isinstance(plain, bool) else None
     return Complaint(
         code="AH110",
-        message=f"`{_name(field)}` takes {noun}, not {_shown(field, node)}",
+        message=f"`{_name(field, node)}` takes {noun}, not {_shown(field, node)}",
         hint=f"write `{meant}`, without quotes and leading zeros" if meant else f"write {noun}",
         replacement=meant,
     )
@@ -147,7 +163,7 @@ def _choice(field: Field, node: Node) -> Complaint:
     meant = suggest_value(str(node.value), field.choices) if not node.references else ""
     return Complaint(
         code="AH111",
-        message=f"{_shown(field, node)} is no value of `{_name(field)}`: {allowed}",
+        message=f"{_shown(field, node)} is no value of `{_name(field, node)}`: {allowed}",
         hint=f"did you mean `{meant}`?" if meant else f"write one of {allowed}",
         replacement=meant or None,
     )
@@ -156,18 +172,25 @@ def _choice(field: Field, node: Node) -> Complaint:
 def _text(field: Field, node: Node) -> Complaint:
     if node.value is None:
         return Complaint(
-            code="AH110", message=f"`{_name(field)}` takes a text, not nothing", hint='write "" for no text'
+            code="AH110", message=f"`{_name(field, node)}` takes a text, not nothing", hint='write "" for no text'
         )
+    if field.path == "http.listen" and isinstance(node.value, int):
+        message = f"`http.listen` takes an address and a port, not only {_shown(field, node)}"
+        return Complaint(code="AH110", message=message, hint=f"write `0.0.0.0:{node.text}`, or `127.0.0.1:{node.text}`")
     return Complaint(
         code="AH110",
-        message=f"`{_name(field)}` takes a text, and {_shown(field, node)} without quotes is none",
+        message=f"`{_name(field, node)}` takes a text, and {_shown(field, node)} without quotes is none",
         hint=f"quote it: {quote(node.text)}" if not field.secret else "put it in quotes",
         replacement=quote(node.text),
     )
 
 
-def _name(field: Field) -> str:
-    return field.path.replace("[]", "").replace(".*", "") or "the file"
+def _name(field: Field, node: Node) -> str:
+    """What people call the key; entries of a mapping of texts by their own names."""
+    name = field.path.replace("[]", "").replace(".*", "")
+    if field.path.endswith(".*") and node.path and not field.path.startswith("agents"):
+        name += f".{node.path[-1]}"
+    return name or "the file"
 
 
 def _shown(field: Field, node: Node) -> str:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import yaml
 
 from agenthost.config.collector import Collector
+from agenthost.config.fields import Kind, descend
 from agenthost.config.findings import Fix, Related
+from agenthost.config.host_fields import FILE
 from agenthost.config.nodes import Span
 from agenthost.config.scalars import quote
 
@@ -71,7 +73,9 @@ def _find_trap(error: yaml.MarkedYAMLError, number: int, column: int, line: str,
     if "mapping values are not allowed" in problem:
         return _missing_blank(number, line, lines) or _colon(number, column, line)
     if "or '}'" in problem or "or ']'" in problem:
-        return _braces(number, column, line)
+        return _braces(number, column, line) or _colon_in_flow(number, column, line)
+    if "unexpected ':'" in problem:
+        return _last_colon(number, line, len(line[:column].rstrip(": ")) - 1)
     if "unknown escape" in problem:
         return _Trap(
             code="AH010",
@@ -141,10 +145,43 @@ def _missing_blank(number: int, line: str, lines: list[str]) -> _Trap | None:
     return None
 
 
+def _last_colon(number: int, line: str, index: int) -> _Trap | None:
+    """A value that ends in a colon, around `index`: an attribute that was not written, or the start of a mapping."""
+    value = next(
+        (m for m in re.finditer(r"[^\s,{}\[\]'\"#]+:(?=\s|$|[,}\]])", line) if m.start() <= index < m.end()), None
+    )
+    if value is None:
+        return None
+    key = re.search(r"([A-Za-z_][\w-]*):\s+$", line[: value.start()])
+    hint = f"take the last `:` away, or quote it: {quote(value[0])}"
+    if key and key[1] in _CALLABLES:
+        hint = f"name the attribute too: `{value[0]}entrypoint`"
+    return _Trap(
+        code="AH010",
+        message="a text that ends in `:` starts another mapping",
+        hint=hint,
+        span=_span(number, value.start(), value.end()),
+    )
+
+
+_CALLABLES = frozenset(spec.field.name for _, spec in descend(FILE) if spec.field.kind is Kind.CALLABLE) | {"prewarm"}
+
+
+def _colon_in_flow(number: int, column: int, line: str) -> _Trap | None:
+    """`{ name: a: b }`: the second colon is where the parser gives up."""
+    match = re.search(r"[:,{\[]\s*([^\s,{}\[\]'\"#:][^,{}\[\]'\"#:]*)$", line[:column])
+    rest = re.match(r":\s[^,{}\[\]'\"#]*", line[column:])
+    if match is None or rest is None:
+        return None
+    return _quoting(number, match.start(1), (match[1] + rest[0]).rstrip(), "a text with `: ` in it needs quotes")
+
+
 def _colon(number: int, column: int, line: str) -> _Trap | None:
     match = re.match(r"(\s*(?:- )*[^\s'\"#:{\[][^'\"#:{\[]*:\s+)([^'\"\s{\[|>&*!#].*?)\s*$", line)
     if match is None or ":" not in match[2]:
         return None
+    if match[2].endswith(":") and ": " not in match[2]:
+        return _last_colon(number, line, len(line.rstrip()) - 1)
     return _quoting(number, len(match[1]), match[2], "a text with `: ` in it needs quotes")
 
 

@@ -24,7 +24,7 @@ def test_known_placeholders_and_plain_braces_are_fine(text: str) -> None:
         ("{job.idd}", "unknown placeholder `{job.idd}`", "did you mean `{job.id}`?"),
         ("{identity}", "unknown placeholder `{identity}`", "did you mean `{participant.identity}`?"),
         ("{job.attributes}", "unknown placeholder", "`{job.attributes.NAME}`?"),
-        ("{time.hour}", "unknown placeholder", "known are `{job.id}`"),
+        ("{time.hour}", "unknown placeholder", "known are `{job.*}`"),
         ("{agent.jobs}", "unknown placeholder", ""),
         ("{{ job.id }}", "unknown placeholder `{{ job.id }}`", "write single braces: `{job.id}`"),
         ("{participant.name}", "no participant", "`{room.*}`"),

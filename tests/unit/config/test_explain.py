@@ -30,6 +30,28 @@ def test_a_key_with_two_meanings_has_two_explanations() -> None:
     assert [entry.path for entry in explain_path("load.max_jobs")] == ["load.max_jobs", "agents.*.load.max_jobs"]
 
 
+def test_a_last_part_alone_is_enough() -> None:
+    """Whoever has forgotten where `memory` belongs sees all places."""
+    assert {entry.path for entry in explain_path("memory")} == {
+        "load.memory",
+        "agents.*.load.memory",
+        "agents.*.limits.memory",
+    }
+
+
+def test_examples_are_yaml_and_sections_have_no_default_of_their_own() -> None:
+    """As one would write them."""
+    (limits,) = explain_path("limits")
+    assert limits.examples == ("{ memory: 1GiB, max_duration: 2h }",)
+    assert limits.default == ""
+
+
+def test_first_sentences_end_at_a_sentence() -> None:
+    """Not inside of `code: like this`."""
+    for _, rows in overview():
+        assert all(text.count("`") % 2 == 0 for _, text in rows)
+
+
 def test_an_unknown_topic_names_the_nearest() -> None:
     """Or nothing, when nothing is near."""
     with pytest.raises(UnknownTopic) as near:
@@ -45,7 +67,8 @@ def test_every_key_is_explained_once_and_with_everything() -> None:
     entries = every_explanation()
     paths = [entry.path for entry in entries]
     assert len(paths) == len(set(paths))
-    assert all(entry.description and entry.type and entry.default for entry in entries)
+    assert all(entry.description and entry.type for entry in entries)
+    assert all(entry.default or entry.type == "section" for entry in entries)
     keys = {path.replace("agents.*.", "") for path in paths}
     assert {path for path, _ in descend(FILE) if not path.startswith(("agents.*", "profiles.*"))} <= keys
     (memory,) = explain_path("limits.memory")

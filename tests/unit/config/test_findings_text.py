@@ -122,3 +122,34 @@ def test_annotations_are_escaped() -> None:
     line = as_github(finding(message="50%\nof", file="a,b:c.yaml"))
     assert line == "::error file=a%2Cb%3Ac.yaml,line=2,col=4,endColumn=6,title=AH120::50%25%0Aof: write `1h`"
     assert as_github(finding(line=0, severity=Severity.WARNING)).startswith("::warning file=f.yaml,line=1,title=")
+
+
+LONG = "a message that goes on and on, " * 5
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("column", [1, 40, 100, 180])
+def test_no_line_is_wider_than_asked_for(width: int, column: int) -> None:
+    """Header, snippet, hint and what is related, wherever the carets stand; no word is lost."""
+    related = (Related(line=1, column=1, end_column=6, message=LONG),)
+    fix = Fix(line=2, column=column, end_column=column + 3, text="x")
+    place = finding(message=LONG, hint=LONG, column=column, end_column=column + 3, related=related, fix=fix)
+    text = plain(render([place], "first\n" + "ab12" * 50, file="f.yaml", width=width))
+    assert max(map(len, text.splitlines())) <= width
+    words = text.replace("│", " ").split()
+    assert words.count("message") == 3 * LONG.count("message")
+    assert words.count("[fixable]") == 1
+
+
+def test_a_hint_that_has_no_room_stands_below_its_carets() -> None:
+    """Not in a column of three letters at the right edge."""
+    place = finding(line=1, column=50, end_column=53, hint="words that need more room than there is")
+    lines = plain(render([place], "x" * 52, file="f.yaml", width=64)).splitlines()
+    assert lines[2].endswith("^^^")
+    assert lines[3].endswith("words that need more room than there is")
+
+
+def test_a_message_of_several_lines_is_one_paragraph() -> None:
+    """Exceptions of user code may be called anything."""
+    lines = plain(render([finding(message="one\ntwo")], SOURCE, file="f.yaml")).splitlines()
+    assert lines[0] == "f.yaml:2:4  error[AH120] one two"

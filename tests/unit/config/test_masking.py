@@ -27,6 +27,7 @@ def masked(text: str) -> str:
         f"settings:\n  password: '{CANARY}'\n",
         f'api_secret: "{CANARY}\n',
         f"a: [\n  OPENAI_API_KEY: {CANARY}\n",
+        f"livekit: {{ secret_in_jobs: true, api_key: {CANARY} }}\n",
     ],
 )
 def test_a_secret_is_masked_in_place(text: str) -> None:
@@ -37,7 +38,13 @@ def test_a_secret_is_masked_in_place(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["livekit: { api_secret: '${SECRET}' }\n", "env: { A: '${B:?set it}' }\n", "agent_name: a\n"]
+    "text",
+    [
+        "livekit: { api_secret: '${SECRET}' }\n",
+        "env: { A: '${B:?set it}' }\n",
+        "agent_name: a\n",
+        "livekit: { secret_in_jobs: yes }\n",
+    ],
 )
 def test_references_and_other_values_stay_readable(text: str) -> None:
     """A variable's name is what the reader needs to see."""

@@ -64,6 +64,14 @@ def test_what_is_shown_is_yaml(examine: Examine) -> None:
     assert settings["empty"] == ""
 
 
+def test_a_rule_is_shown_without_what_it_does_not_say(examine: Examine) -> None:
+    """No empty `accept:` below each."""
+    rules = "requests: { rules: [{ name: a, action: reject }] }\n"
+    shown = [text.strip() for text in lines(examine("entrypoint: code_of_agent:entrypoint\n" + rules))]
+    assert "- name: a" in shown
+    assert shown.count("accept:") == 1
+
+
 def test_without_defaults_only_what_somebody_wrote_is_shown(examine: Examine) -> None:
     """A short file stays short."""
     shown = lines(examine("entrypoint: code_of_agent:entrypoint\n"), defaults=False)

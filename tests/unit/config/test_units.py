@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from agenthost.config.units import (
     format_duration,
     format_size,
+    has_no_amount,
     parse_duration,
     parse_ratio,
     parse_size,
@@ -94,6 +95,11 @@ def test_other_ratios_are_refused(value: str | float) -> None:
         ("5 min", "5m"),
         ("2 Hours", "2h"),
         ("soon", ""),
+        ("30m1h", "1h30m"),
+        ("1m30", "1m30s"),
+        ("1h30", "1h30m"),
+        ("10s10s", ""),
+        ("5ms5", ""),
     ],
 )
 def test_a_wrong_duration_gets_the_right_spelling(value: object, first: str) -> None:
@@ -105,6 +111,12 @@ def test_what_has_too_many_digits_is_not_suggested_again() -> None:
     """A hint to write what was just refused would be taken for a mistake of ours."""
     assert suggest_duration("99999999999h") == ()
     assert suggest_size("99999999999GB") == ()
+
+
+def test_zero_is_no_amount_in_any_unit() -> None:
+    """What is no measure at all is another problem."""
+    assert all(map(has_no_amount, ("0s", "0ms", "0h0m", "0MB", "0GiB", "0%", 0.0)))
+    assert not any(map(has_no_amount, ("1s", "1B", "1%", 0.1, 0, "0", "none", None, True)))
 
 
 def test_suggestions_for_sizes_and_ratios() -> None:
