@@ -143,7 +143,7 @@ def _agent_change(old: AgentPlan, new: AgentPlan, shared: Mapping[Apply, tuple[s
 def _host_differences(old: Config, new: Config) -> tuple[Difference, ...]:
     hidden = old.withheld | new.withheld
     found = differences(_host_values(old), _host_values(new), FILE, withheld=hidden)
-    before, after = _seen(old.environment), _seen(new.environment)
+    before, after = old.environment, new.environment
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     # Their names only: what variables hold is nobody's business.
     return (*found, *([Difference(path=ENVIRONMENT, note=", ".join(names))] if names else []))

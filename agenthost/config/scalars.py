@@ -41,16 +41,6 @@ def write_scalar(value: Scalar) -> str:
     return repr(value)
 
 
-def write_flow(value: object) -> str:
-    """Plain data on one line, as a person would write it: `{ cpu: 70%, max_jobs: 20 }`."""
-    if isinstance(value, Mapping):
-        entries = ", ".join(f"{write_scalar(str(key))}: {write_flow(child)}" for key, child in value.items())
-        return f"{{ {entries} }}" if entries else "{}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(write_flow, value))}]"
-    return write_scalar(value if isinstance(value, (bool, int, float, str)) else None)
-
-
 def quote(text: str) -> str:
     """Text in double quotes, escaped as YAML wants it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
