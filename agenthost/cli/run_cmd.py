@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     from agenthost.cli.first_read import read_apart
     from agenthost.config.examination import Options
+    from agenthost.dispatch.light_protocol import load_protocol_by_module
 
     options = Options(
         environ=os.environ,
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         return _load(args, options)
 
     first = read_apart(read)
+    load_protocol_by_module()
     import agenthost.host.host  # noqa: F401 - while the file is read
 
     return asyncio.run(_serve(first(), read, args.command, base))

@@ -98,6 +98,8 @@ class Fleet:
         old = self.around
         self.plan, self.agents, self.around = plan, agents, around
         self.base_code = digests(map(Path, around.base.modules))
+        watches = plan.config.reload.watch or plan.config.reload.paths
+        around.base.rests = not watches  # somebody who edits waits for each template
         self.load.tune(plan.load)
         self.load.report()
         if old.base is not around.base:

@@ -27,6 +27,7 @@ class TemplateKeeper:
         self._waiting = 0
         self._wanted = asyncio.Event()
         self._failures = 0
+        self._resting = False
         self._task: asyncio.Task[None] | None = None
         self._living: Template | None = None
 
@@ -46,6 +47,12 @@ class TemplateKeeper:
             return await asyncio.shield(attempt)
         finally:
             self._waiting -= 1
+
+    def rest(self) -> None:
+        """Let it end, and make the next one when it is wanted, not before."""
+        if self._living is not None and not self._waiting:
+            self._resting = True
+            self._living.close("it is not needed for now")
 
     async def close(self) -> None:
         """Let it end, and make no other; returns when what it said last is in the log."""
@@ -80,16 +87,18 @@ class TemplateKeeper:
         born = loop.time()
         await asyncio.shield(template.dead)
         self._living = None
-        self._failures = 0 if loop.time() - born >= STABLE_SECONDS else self._failures + 1
+        good = self._resting or loop.time() - born >= STABLE_SECONDS
+        self._failures = 0 if good else self._failures + 1
         self._open_attempt()
 
     async def _pause(self) -> None:
         """The delay before the next attempt; somebody who needs the template from now on ends it."""
         try:
-            async with asyncio.timeout(start_delay(self._failures)):
+            async with asyncio.timeout(None if self._resting else start_delay(self._failures)):
                 await self._wanted.wait()
         except TimeoutError:
             pass
+        self._resting = False
 
     def _open_attempt(self) -> "asyncio.Future[Template]":
         """What is waited for: not the attempt whose template has died since."""

@@ -23,6 +23,10 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
+STEADY = "num_idle_processes: 1\nreload: { watch: [config] }\nload: { max_jobs: 50 }"
+"""With something to watch the base stays, and what else the machine does is no reason to refuse a job."""
+
+
 async def run_jobs(agent: AgentHost, count: int, *, at_once: int) -> None:
     """Run `count` jobs to their good ends, some at the same time."""
     gate = asyncio.Semaphore(at_once)
@@ -50,7 +54,7 @@ async def settled(agent: AgentHost, idle: int) -> dict[str, int]:
 @pytest.mark.slow(12)
 async def test_descriptors_are_as_many_after_1000_jobs_and_there_is_no_zombie(start: Start) -> None:
     """Of the host, the base and the agent template; none of them was replaced meanwhile."""
-    agent = await start(QUICK, "num_idle_processes: 1")
+    agent = await start(QUICK, STEADY)
     await run_jobs(agent, 20, at_once=10)
     before = await settled(agent, 1)
     await run_jobs(agent, 1000, at_once=20)
@@ -86,7 +90,7 @@ def _anonymous(pid: int) -> int:
 @pytest.mark.slow(6)
 async def test_memory_is_back_after_200_leaking_jobs(start: Start) -> None:
     """Scenario 11: a process is never used again, and what it left running goes with it; within 5 % of job 5."""
-    agent = await start(LEAKS, "num_idle_processes: 1")
+    agent = await start(LEAKS, STEADY)
     await run_jobs(agent, 5, at_once=4)  # as later: room for four jobs at a time is no leak
     await settled(agent, 1)
     before = memory(agent)

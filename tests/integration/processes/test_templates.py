@@ -11,6 +11,7 @@ import pytest
 from agenthost.jobs import JobStatus
 from agenthost.testing.values import OfferOutcome, OfferResult
 from tests.support.agent_host import AgentHost, Start
+from tests.support.polling import poll
 
 CODE = """
 async def entrypoint(ctx: JobContext) -> None:
@@ -21,6 +22,8 @@ async def entrypoint(ctx: JobContext) -> None:
         tell(ctx, pid=os.getpid(), parent=os.getppid())
 """
 
+BASE_STAYS = "reload: { watch: [config] }"
+
 
 def pid_of(agent: AgentHost, what: str) -> int:
     return agent.base if what == "base" else agent.template
@@ -29,7 +32,7 @@ def pid_of(agent: AgentHost, what: str) -> int:
 @pytest.mark.parametrize("what", ["base", "template"])
 async def test_killed_template_is_replaced_and_no_job_notices(start: Start, what: str) -> None:
     """The running job goes on, the next one starts, and a new template is there without anybody asking for it."""
-    agent = await start(CODE)
+    agent = await start(CODE, BASE_STAYS)
     job, pid = await agent.start_job("wait")
     event = f"{what} ready"
     killed = pid_of(agent, what)
@@ -46,7 +49,7 @@ async def test_killed_template_is_replaced_and_no_job_notices(start: Start, what
 
 async def test_base_and_template_killed_together(start: Start) -> None:
     """Both are made anew for the next job."""
-    agent = await start(CODE)
+    agent = await start(CODE, BASE_STAYS)
     job, _ = await agent.start_job("wait")
     for pid in (agent.base, agent.template):
         os.kill(pid, signal.SIGKILL)
@@ -55,10 +58,27 @@ async def test_base_and_template_killed_together(start: Start) -> None:
     await agent.ended(job, JobStatus.SUCCESS)
 
 
+async def test_base_that_nobody_needs_ends_and_comes_back_for_the_next_template(start: Start) -> None:
+    """Nothing is watched: it is gone once the template is there; a template that dies is replaced all the same."""
+    agent = await start(CODE)
+    base, template = agent.base, agent.template
+    await poll(lambda: not psutil.pid_exists(base), timeout=30, what="the end of the base")
+    job, pid = await agent.start_job("wait")
+    os.kill(template, signal.SIGKILL)
+    await agent.host.wait_event("template ready", count=2)
+    assert (await agent.run())["parent"] == agent.host.pid
+    assert psutil.pid_exists(pid)
+    again = agent.base
+    assert again != base
+    await poll(lambda: not psutil.pid_exists(again), timeout=30, what="the end of the second base")
+    agent.let_go("enough")
+    await agent.ended(job, JobStatus.SUCCESS)
+
+
 @pytest.mark.parametrize("what", ["base", "template"])
 async def test_templates_killed_again_and_again_under_load_lose_no_job(start: Start, what: str) -> None:
     """Forks are under way whenever the signal comes: every offer is answered, and what was accepted runs."""
-    agent = await start(CODE, "num_idle_processes: 2")
+    agent = await start(CODE, f"num_idle_processes: 2\n{BASE_STAYS}")
 
     async def kill(times: int) -> None:
         for number in range(1, times + 1):

@@ -129,3 +129,28 @@ async def test_closed_keeper_makes_no_more(keeper: TemplateKeeper, maker: Maker)
     with pytest.raises(ProcessFailed, match="the host ends its templates"):
         await keeper.living()
     assert maker.tried == 1
+
+
+async def test_resting_template_ends_and_the_next_is_made_when_it_is_wanted(
+    keeper: TemplateKeeper, maker: Maker
+) -> None:
+    """A rest is no failure: nothing is made meanwhile, and whoever wants it again gets it without a delay."""
+    first = await keeper.living()
+    keeper.rest()
+    await first.dead
+    for _ in range(20):
+        await asyncio.sleep(0)  # turns enough for a keeper that would make another at once
+    assert maker.tried == 1
+    second = await keeper.living()
+    assert (second is first, maker.tried) == (False, 2)
+
+
+async def test_template_that_is_made_after_a_rest_is_replaced_when_it_dies(
+    keeper: TemplateKeeper, maker: Maker
+) -> None:
+    """A rest is over with the first template after it."""
+    await keeper.living()
+    keeper.rest()
+    await keeper.living()
+    maker.made[-1].die()
+    await poll(lambda: maker.tried == 3, timeout=10, what="a third template, which nobody asked for")

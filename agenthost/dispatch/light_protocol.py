@@ -1,0 +1,34 @@
+"""`livekit.protocol` one module at a time, for the host: the package's own `__init__` loads all of LiveKit's APIs.
+
+A host needs two of its modules; the messages of egress, ingress, SIP, analytics and the rest would be 2 MB and some
+milliseconds of every start. Recovery loads what it needs when it first has something to ask the server.
+"""
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+
+_PACKAGE = "livekit.protocol"
+
+
+def load_protocol_by_module() -> None:
+    """Before the first import of `livekit.protocol`, or it has no effect: a module of it is then loaded when wanted."""
+    if _PACKAGE in sys.modules:
+        return
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None:
+        return  # the import that follows says what is missing
+    package = importlib.util.module_from_spec(spec)
+    setattr(package, "__getattr__", _load)  # noqa: B010  as PEP 562 has it, where mypy allows no assignment
+    sys.modules[_PACKAGE] = package
+
+
+def _load(name: str) -> ModuleType:
+    """What stands for an attribute that the package would have had from the start."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    try:
+        return importlib.import_module(f"{_PACKAGE}.{name}")
+    except ModuleNotFoundError:
+        raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}") from None
