@@ -22,7 +22,8 @@ async def entrypoint(ctx: JobContext) -> None:
         tell(ctx, pid=os.getpid(), parent=os.getppid())
 """
 
-BASE_STAYS = "reload: { watch: [config] }"
+STEADY = "reload: { watch: [config] }\nload: { max_jobs: 50 }"
+"""With something to watch the base stays, and what else the machine does is no reason to refuse a job."""
 
 
 def pid_of(agent: AgentHost, what: str) -> int:
@@ -32,7 +33,7 @@ def pid_of(agent: AgentHost, what: str) -> int:
 @pytest.mark.parametrize("what", ["base", "template"])
 async def test_killed_template_is_replaced_and_no_job_notices(start: Start, what: str) -> None:
     """The running job goes on, the next one starts, and a new template is there without anybody asking for it."""
-    agent = await start(CODE, BASE_STAYS)
+    agent = await start(CODE, STEADY)
     job, pid = await agent.start_job("wait")
     event = f"{what} ready"
     killed = pid_of(agent, what)
@@ -49,7 +50,7 @@ async def test_killed_template_is_replaced_and_no_job_notices(start: Start, what
 
 async def test_base_and_template_killed_together(start: Start) -> None:
     """Both are made anew for the next job."""
-    agent = await start(CODE, BASE_STAYS)
+    agent = await start(CODE, STEADY)
     job, _ = await agent.start_job("wait")
     for pid in (agent.base, agent.template):
         os.kill(pid, signal.SIGKILL)
@@ -78,7 +79,7 @@ async def test_base_that_nobody_needs_ends_and_comes_back_for_the_next_template(
 @pytest.mark.parametrize("what", ["base", "template"])
 async def test_templates_killed_again_and_again_under_load_lose_no_job(start: Start, what: str) -> None:
     """Forks are under way whenever the signal comes: every offer is answered, and what was accepted runs."""
-    agent = await start(CODE, f"num_idle_processes: 2\n{BASE_STAYS}")
+    agent = await start(CODE, f"num_idle_processes: 2\n{STEADY}")
 
     async def kill(times: int) -> None:
         for number in range(1, times + 1):
@@ -103,7 +104,7 @@ async def test_templates_killed_again_and_again_under_load_lose_no_job(start: St
 @pytest.mark.parametrize("what", ["base", "template"])
 async def test_template_that_hangs_is_ended_and_replaced(start: Start, what: str) -> None:
     """A stopped process answers no fork request; five seconds later the next template does, for ever after."""
-    agent = await start(CODE)
+    agent = await start(CODE, STEADY)
     stopped = pid_of(agent, what)
     os.kill(stopped, signal.SIGSTOP)
     if what == "base":
@@ -127,7 +128,7 @@ async def entrypoint(ctx: JobContext) -> None:
 
 async def test_offers_that_give_up_during_an_import_leave_no_template_behind(start: Start) -> None:
     """All wait for one import, which outlives their deadline of 1.5 s: the first offer after it is served."""
-    agent = await start(SLOW)
+    agent = await start(SLOW, STEADY)
     agent.let_go("slow")
     os.kill(agent.template, signal.SIGKILL)
     await agent.host.wait_event("template died")
