@@ -34,7 +34,7 @@ from agenthost.ipc.messages import (
     encode,
 )
 
-_HOST_END_SECONDS = 1.0
+_HOST_END_SECONDS = 30.0  # on a machine that has no time for it, a host takes long to be dead
 _MODULES_A_PACKET = 60  # a path has at most 4096 bytes
 
 Run = Callable[[ForkProcess, Descriptors], int]

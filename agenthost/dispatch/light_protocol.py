@@ -30,5 +30,7 @@ def _load(name: str) -> ModuleType:
         raise AttributeError(name)
     try:
         return importlib.import_module(f"{_PACKAGE}.{name}")
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != f"{_PACKAGE}.{name}":
+            raise  # it is there, and lacks something itself
         raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}") from None

@@ -114,4 +114,5 @@ class Base:
         )
         self.modules = frozenset(report.modules)
         self._home.log.debug("base ready", pid=base.pid, import_seconds=round(report.import_seconds, 3))
+        self._rest_soon()  # it may have replaced one that died, which nobody had asked for
         return base
