@@ -40,9 +40,14 @@ def become_subreaper() -> bool:
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def die_with_parent(enabled: bool = True) -> bool:
+def die_with_parent() -> bool:
     """SIGKILL for this process when the thread that is its parent ends; check the parent again afterwards."""
-    return _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if enabled else 0)
+    return _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def outlive_parent() -> bool:
+    """Not any more; SIGCONT instead, so that even a stopped process sees the end of its socket to the parent."""
+    return _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 def _prctl(option: int, argument: int) -> bool:

@@ -58,7 +58,7 @@ def main() -> int:
         return 1
     gc.collect()
     gc.freeze()
-    kernel.die_with_parent(False)
+    kernel.outlive_parent()
 
     def run(request: ForkProcess, descriptors: Descriptors) -> int:
         return run_template(request, descriptors, host_pid=arguments.host_pid, host_id=arguments.host_id)

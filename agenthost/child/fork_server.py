@@ -1,8 +1,8 @@
 """The loop of a template: wait for fork requests of the host, fork, report what could not be.
 
 Runs in the base and in the agent templates: one thread, no event loop. Requests come over a SEQPACKET socket, one
-packet a message, each with the descriptors of the process to be. When the host is gone, every process that carries
-its marker is killed here, then this one ends: promise 7 holds even for a host that was SIGKILLed.
+packet a message, each with the descriptors of the process to be. When the host is gone, one of its templates kills
+every process that carries its marker, and all end: promise 7 holds even for a host that was SIGKILLed.
 """
 
 import os
@@ -80,7 +80,7 @@ class ForkServer:
         except (BrokenPipeError, ConnectionResetError):
             pass  # the host died in the middle of a conversation
         if not self._dismissed and self._host_is_gone():
-            kernel.kill_marked(self._host_id)
+            self._end_all()
         return 0
 
     def _receive(self) -> tuple[ForkProcess, Descriptors] | None:
@@ -131,3 +131,12 @@ class ForkServer:
                 return False
             time.sleep(0.01)
         return True
+
+    def _end_all(self) -> None:
+        """Unless another template is at it: two would kill each other first, and leave the rest."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
+            try:
+                claim.bind(f"\0agenthost end of {self._host_id}")  # a name without a file, gone with this process
+            except OSError:
+                return
+            kernel.kill_marked(self._host_id)

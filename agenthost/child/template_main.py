@@ -51,6 +51,7 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
     gc.collect()
     gc.freeze()
     collapse_large()
+    kernel.outlive_parent()  # to kill what it leaves behind; the base may be gone
 
     def run(fork: ForkProcess, ends: Descriptors) -> int:
         pipe_handler.install(ends.log, level=fork.log_level, levels=fork.log_levels)

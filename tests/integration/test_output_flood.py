@@ -102,6 +102,7 @@ version: 1
 agent_name: talker
 entrypoint: my_agent:entrypoint
 http: { listen: none }
+load: { max_jobs: 10 }  # what else the machine does is no reason to refuse a job
 """
 
 

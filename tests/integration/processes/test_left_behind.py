@@ -113,6 +113,23 @@ async def test_nothing_survives_a_killed_host(start_any: Start) -> None:
     assert await agent.host.wait_no_survivors(timeout=5) == []
 
 
+@pytest.mark.parametrize("watch", ["[]", "[config]"])
+async def test_nothing_survives_a_killed_host_whose_templates_were_stopped(start: Start, watch: str) -> None:
+    """Where nothing is watched, the base is gone, and the agent template alone has to see to it."""
+    agent = await start(LEAVES, f"reload: {{ watch: {watch} }}")
+    templates = [agent.base, agent.template]
+    if watch == "[]":
+        await poll(lambda: not psutil.pid_exists(agent.base), timeout=30, what="the end of the base")
+        templates.remove(agent.base)
+    job, _ = await agent.start_job("daemon|wait")
+    await agent.wait_facts(job)
+    for pid in templates:
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(agent.host.pid, signal.SIGKILL)
+    await agent.host.exit_code()
+    assert await agent.host.wait_no_survivors(timeout=5) == []
+
+
 async def test_nothing_survives_a_host_that_is_killed_during_forks(start: Start) -> None:
     """Processes between two forks, without a Hello yet, or importing."""
     agent = await start(LEAVES, "num_idle_processes: 4")
