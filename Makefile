@@ -11,11 +11,11 @@ FAST := tests/unit tests/golden tests/architecture tests/docs
 SHORT_PATHS = --basetemp="$$(mktemp -d)"
 
 # Real processes and servers mostly wait, so there are more workers than cores; each takes the next test when it is free.
-ALL_TESTS = -q -n 4 --maxschedchunk 1 $(SHORT_PATHS) tests
+ALL_TESTS = -q -n 4 --maxschedchunk 1 $(SHORT_PATHS) tests samples
 
 # They keep real time, which a busy machine can spoil: what failed is run once more, by itself and one after another. A
 # fault fails again.
-FAILED_ONES = -q --last-failed --last-failed-no-failures=none $(SHORT_PATHS) tests
+FAILED_ONES = -q --last-failed --last-failed-no-failures=none $(SHORT_PATHS) tests samples
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint fast bench versions chaos clean

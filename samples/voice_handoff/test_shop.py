@@ -1,0 +1,17 @@
+"""The tea shop is there for every room; what it says is for a test with a real server."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("livekit.agents")
+
+FILE = Path(__file__).parent / "agenthost.yaml"
+
+
+@pytest.mark.asyncio
+async def test_every_room_is_served(run_agent):
+    agent = await run_agent(FILE)
+    job = await agent.offer("call-1")
+    assert job.accepted
+    assert (await job.wait_join()).video.room == "call-1"
