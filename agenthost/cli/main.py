@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from agenthost.cli import (
+    completion_cmd,
     config_cmd,
     dispatch_cmd,
     explain,
@@ -39,7 +40,7 @@ _GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
     ("Configuration", (init, validate, test_cmd, explain, schema, config_cmd)),
     ("Running host", (status_cmd, plan_cmd, reload_cmd, stop_cmd)),
     ("LiveKit", (dispatch_cmd, server)),
-    ("About", (version_cmd,)),
+    ("About", (completion_cmd, version_cmd)),
 )
 
 _INTERRUPTED = 130  # what shells expect of a command that Ctrl-C ended

@@ -54,6 +54,11 @@ def explain_path(text: str) -> tuple[Explanation, ...]:
     return tuple(_explanation(path, spec, apply) for path, spec, apply in found)
 
 
+def topics() -> tuple[str, ...]:
+    """Every key as one would ask for it, each once: `limits.memory`."""
+    return tuple(dict.fromkeys(_normal(path).replace(".*", "") for path, _, _ in _all_fields()))
+
+
 def overview() -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     """Every top-level key with its first sentence, in two groups."""
     agent = FILE.children["agents"].children

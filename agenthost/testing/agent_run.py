@@ -31,7 +31,7 @@ from agenthost.testing.values import OfferResult, WorkerAnswer
 
 START_SECONDS = 60.0  # livekit-agents alone takes ten on a busy machine
 SETTINGS = ("http.listen=none", "load.cpu=null", "load.memory=null")
-"""No port of the machine, and nothing of what else it is doing: on a busy one the default `cpu: 70%` would refuse jobs."""
+"""No port of the machine, and nothing of what else it does: on a busy one the default `cpu: 70%` would refuse jobs."""
 ENVIRONMENT = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 
 
