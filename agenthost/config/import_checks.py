@@ -14,6 +14,8 @@ _COROUTINE = Expectation(coroutine=True)
 _CALLABLE = Expectation()
 _MODULE = Expectation(whole_module=True, only_module=True)
 
+_BROKEN_MODULE = "AH262"
+
 _REFERENCES = (
     (("entrypoint",), _ENTRYPOINT),
     (("prewarm", "callable"), _CALLABLE),
@@ -26,9 +28,12 @@ _REFERENCES = (
 def check_imports(resolved: Resolved, folder: Path, findings: Collector) -> None:
     """Report every reference that cannot be right, and every working_dir that is not there."""
     importlib.invalidate_caches()
+    broken: set[str | None] = set()
     for node, expected in _references(resolved):
         problem = None if node.opaque else check_reference(str(node.value), folder, expected)
-        if problem is not None:
+        # However many functions of it are named, a module that is broken is one thing to mend.
+        if problem is not None and problem.file not in broken:
+            broken |= {problem.file} if problem.code == _BROKEN_MODULE else set()
             findings.about(problem.code, problem.message, node, hint=problem.hint)
     for agent in resolved.agents.values():
         working_dir = agent.entries["working_dir"]

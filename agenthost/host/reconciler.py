@@ -15,9 +15,10 @@ from agenthost.errors import EntrypointError, ProcessFailed
 from agenthost.host.fleet import Fleet
 from agenthost.host.generation import Generation, Surroundings
 from agenthost.host.hosted_agent import HostedAgent
+from agenthost.logs.stack_dumps import innermost
 from agenthost.plan import AgentPlan, Plan, check_together
 from agenthost.plan import plan as make_plan
-from agenthost.processes.child_process import InitFailure
+from agenthost.processes.child_process import Hung, InitFailure
 
 _NOT_YET = LoadReport(full=True, fraction=1.0, jobs=0)
 """What a new registration reports until the swap: an offer before it would find no agent to take it."""
@@ -198,6 +199,11 @@ async def _throw_away(fleet: Fleet, prepared: Prepared) -> None:
 
 
 def _unusable(agent: str, failure: ProcessFailed) -> UnusableCode:
+    if isinstance(failure, Hung):
+        place = innermost(failure.stacks)
+        where = f" at {place[0]}:{place[1]}" if place else ""
+        message = f"agent `{agent}` hangs{where}: {failure}"
+        return UnusableCode(message, traceback_text=failure.stacks, files=(place[0],) if place else ())
     if not isinstance(failure, InitFailure):
         return UnusableCode(f"agent `{agent}` cannot run: {failure}")
     report = failure.report

@@ -31,6 +31,7 @@ _CHANGE_STYLES = {  # what a reload did, as people know it from other diffs
     "base": "yellow",
 }
 _VALUE_STYLES = {Part.WHAT: "", Part.OLD: "red", Part.NEW: "green", Part.OTHER: "dim"}
+_PAIR_STYLES = {"kind": _CHANGE_STYLES, "mended": {"true": "bold green"}}
 _AGENT_STYLES = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_magenta", "bright_blue", "yellow")
 _NARROW = 30  # a message column under this many characters starts below the other columns instead
 _FRAME = re.compile(r'(\s*)File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?')
@@ -63,8 +64,10 @@ class ConsoleLines:
         lines = self._hang(head, _body(row))
         for changed in row.changed:
             lines += self._hang(Text(TRACEBACK_INDENT), _changed_row(changed))
-        lines += [_traceback_line(text) for text in row.traceback.split("\n") if row.traceback]
-        return self._rendered(lines) + self._panel(row.block)
+        told = [_traceback_line(text) for text in row.traceback.split("\n") if row.traceback]
+        if row.framed:
+            return self._rendered(lines) + self._panel([*told, *map(_block_line, _lines_of(row.block))])
+        return self._rendered([*lines, *(Text(TRACEBACK_INDENT).append_text(text) for text in told)])
 
     def banner(self, banner: Banner) -> str:
         """Title, agents, addresses; long rows wrap below their own text."""
@@ -92,11 +95,11 @@ class ConsoleLines:
         first, *rest = body.wrap(self._console, width - indent) or [Text()]
         return [head.append_text(first), *(Text(" " * indent).append_text(line) for line in rest)]
 
-    def _panel(self, block: str) -> str:
+    def _panel(self, lines: list[Text]) -> str:
         """What there is to mend, in a frame as wide as it needs, and as the window allows."""
-        if not block:
+        if not lines:
             return ""
-        text = Text("\n").join(_block_line(line) for line in block.rstrip().split("\n"))
+        text = Text("\n").join(lines)
         file = self._console.file = io.StringIO()
         self._console.print(Panel(text, border_style="red", expand=False, padding=(0, 1)), width=self._width())
         return file.getvalue()
@@ -117,14 +120,16 @@ def _body(row: Columns) -> Text:
     if row.pairs:
         body.append(" ")
     for key, value in row.pairs:
-        body.append(f" {key}=", "dim").append(
-            value, _CHANGE_STYLES.get(value.strip('"'), "dim") if key == "kind" else "dim"
-        )
+        body.append(f" {key}=", "dim").append(value, _PAIR_STYLES.get(key, {}).get(value.strip('"'), "dim"))
     return body
 
 
 def _changed_row(row: Difference) -> Text:
     return Text.assemble(*((text, _VALUE_STYLES[part]) for text, part in row.parts))
+
+
+def _lines_of(block: str) -> list[str]:
+    return block.rstrip().split("\n") if block else []
 
 
 def _block_line(text: str) -> Text:
@@ -135,8 +140,8 @@ def _block_line(text: str) -> Text:
 
 
 def _traceback_line(text: str) -> Text:
-    """One line of a traceback, never wrapped: it is to be copied."""
-    line = Text(TRACEBACK_INDENT)
+    """One line of a traceback."""
+    line = Text()
     if frame := _FRAME.fullmatch(text):
         name = f" in {frame['name']}" if frame["name"] else ""
         return line.append(frame[1]).append(f"{frame['file']}:{frame['line']}", "cyan").append(name, "dim")

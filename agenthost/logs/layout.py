@@ -20,6 +20,7 @@ _AGENT_WIDTH = 16  # longer ids are cut: the message needs the room more
 _SHORT = {"WARNING": "WARN", "CRITICAL": "CRIT"}
 _BLOCK = "findings"  # the fields that are shown below the line instead of in it
 _CHANGED = "changed"
+_RELOADS = "agenthost.reload"
 _UNSEEN_LOGGERS = ("agenthost", "root", "stdout", "stderr")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BARE = re.compile(r"""[^\s"'=]+""")
@@ -30,7 +31,7 @@ class Columns:
     """One line of the log in the order of its columns; `source` is "" unless a logger of user code spoke.
 
     `block` is a text of several lines that the event carries: findings with their snippets. `changed` has a row for
-    each thing that a reload made another.
+    each thing that a reload made another. `framed`: somebody has just saved a file, and this is what is wrong with it.
     """
 
     time: str
@@ -42,6 +43,7 @@ class Columns:
     traceback: str
     block: str = ""
     changed: tuple[Difference, ...] = ()
+    framed: bool = False
 
 
 class Layout:
@@ -71,6 +73,7 @@ class Layout:
             traceback=clean(line.traceback),
             block=clean(str(line.fields.get(_BLOCK, ""))),
             changed=tuple(_changed(line)),
+            framed=line.logger == _RELOADS or _BLOCK in line.fields,
         )
 
 

@@ -22,6 +22,7 @@ from agenthost.logs.events import FIELDS
 from agenthost.logs.lines import TRACEBACK, LogLine, decode_line
 from agenthost.logs.queue import dropped_line, running_queue
 from agenthost.logs.splitting import LineGroup, LineSplitter, is_traceback
+from agenthost.logs.stack_dumps import format_dump, start_of_dump
 
 BUFFER_BYTES = 1024 * 1024
 _READ_BYTES = 32 * 1024
@@ -43,7 +44,8 @@ class OutputRelay:
     """Reads the three pipes until each has ended; the descriptors are the relay's from now on.
 
     `fields` (agent, pid …) are put on every line and win over fields of the same name in the process's own records,
-    which get a `_` behind theirs. While the host's log is congested, the lines wait here. Needs a running loop.
+    which get a `_` behind theirs. While the host's log is congested, the lines wait here. `stacks` is done when the
+    process has told where it hangs. Needs a running loop.
     """
 
     def __init__(self, stdout_fd: int, stderr_fd: int, log_fd: int, *, fields: Mapping[str, object]) -> None:
@@ -57,6 +59,7 @@ class OutputRelay:
         self._turn: asyncio.Handle | None = None
         self._ended_at = 0.0
         self._drained = asyncio.Event()
+        self.stacks: asyncio.Future[str] = self._loop.create_future()
         for source, fd in self._open.items():
             os.set_blocking(fd, False)
             self._loop.add_reader(fd, self._read, source)
@@ -168,6 +171,12 @@ class OutputRelay:
                 text = _text(data)
                 message = text.rstrip().rpartition("\n")[2].strip()
                 self._log_text(logging.ERROR, created, "stderr", message, traceback=text)
+            case _Source.STDERR if (start := start_of_dump(data)) is not None:
+                self._log_text(logging.WARNING, created, "stderr", _text(data[:start]))
+                stacks = format_dump(_text(data[start:]))
+                self._log_text(logging.WARNING, created, "stderr", "where it stands", traceback=stacks)
+                if not self.stacks.done():
+                    self.stacks.set_result(stacks)
             case _Source.STDERR:
                 self._log_text(logging.WARNING, created, "stderr", _text(data))
             case _Source.LOG:

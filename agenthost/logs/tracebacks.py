@@ -41,14 +41,20 @@ def _leave_out_ours(exceptions: list[traceback.TracebackException]) -> None:
                 told.stack.clear()
         return
     for told, first in zip(exceptions, firsts, strict=True):
-        told.stack[:] = [frame for frame in told.stack[first or 0 :] if not frame.filename.startswith(_OURS)]
+        told.stack[:] = [frame for frame in told.stack[first or 0 :] if not is_ours(frame.filename)]
 
 
 def _first_foreign(stack: traceback.StackSummary) -> int | None:
-    return next((i for i, frame in enumerate(stack) if _is_foreign(frame.filename)), None)
+    return next((i for i, frame in enumerate(stack) if is_foreign(frame.filename)), None)
 
 
-def _is_foreign(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
+    """Whether this is code of agenthost."""
+    return filename.startswith(_OURS)
+
+
+def is_foreign(filename: str) -> bool:
+    """Whether this is code of the user or of what they have installed, not of agenthost or of Python itself."""
     if filename.startswith((_OURS, "<frozen ")):
         return False
     return not filename.startswith(_STANDARD) or any(part in filename for part in _INSTALLED)

@@ -129,6 +129,11 @@ class ChildProcess:
         if self.pid is not None and self._finish is None:
             kernel.send_signal(self.pid, signal.SIGUSR1)
 
+    async def stacks(self, *, seconds: float) -> str:
+        """Ask for them, and wait so long for the answer: a traceback of what it is at, "" if none came."""
+        self.dump_stacks()
+        return await answered_stacks(self._relay, seconds) if self._relay is not None else ""
+
     def adopt(self, pid: int) -> None:
         """It exists and is our child: by its Hello, or because we started it ourselves."""
         self.pid = pid
@@ -180,6 +185,14 @@ class TemplateGone(ProcessFailed):
     """The template died before it had made the process: the next template will make another."""
 
 
+class Hung(ProcessFailed):
+    """User code was not done in time; `stacks` is a traceback of where it was then, "" if that is not known."""
+
+    def __init__(self, message: str, stacks: str) -> None:
+        self.stacks = stacks
+        super().__init__(message)
+
+
 class InitFailure(ProcessFailed):
     """User code failed before any job ran; `report` says in which phase and where."""
 
@@ -187,6 +200,15 @@ class InitFailure(ProcessFailed):
         self.report = report
         where = f" ({report.file}:{report.line})" if report.file else ""
         super().__init__(f"{report.phase} failed: {report.error}: {report.message}{where}")
+
+
+async def answered_stacks(relay: OutputRelay, seconds: float) -> str:
+    """What faulthandler was asked to write, once it has come through stderr; "" when it does not in this time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(relay.stacks)
+    except TimeoutError:
+        return ""
 
 
 def _resolve(future: "asyncio.Future[T]", value: T) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import Message
-from agenthost.processes.child_process import InitFailure
+from agenthost.processes.child_process import Hung, InitFailure
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.job_process import JobProcess, JobProcessState
 from agenthost.processes.starters import Starter, start_process
@@ -19,7 +19,7 @@ from agenthost.processes.templates import NUMBERS
 from agenthost.restarts import start_delay
 
 STABLE_SECONDS = 10.0  # an idle process that lived this long was good: its death is no reason to wait
-_DUMP_SECONDS = 0.5  # faulthandler writes in a signal handler; this is for the pipe to be read
+_DUMP_SECONDS = 1.0  # faulthandler writes in a signal handler; this is for a busy machine to read the pipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,10 +158,8 @@ class Pool:
             async with asyncio.timeout(self.init_seconds):
                 await asyncio.shield(process.ready)
         except TimeoutError:
-            await end_hanging(process)
-            raise ProcessFailed(
-                f"a process was not ready within limits.init ({self.init_seconds:g} s); its stacks are in the log above"
-            ) from None
+            stacks = await end_hanging(process)
+            raise Hung(f"a process was not ready within limits.init ({self.init_seconds:g} s)", stacks) from None
         self.failures = 0
         self.last_failure = ""
 
@@ -194,12 +192,9 @@ class Pool:
         )
 
 
-async def end_hanging(process: JobProcess) -> None:
-    """Have a process that hangs write its stacks to its stderr, then kill it."""
-    process.dump_stacks()
-    try:
-        async with asyncio.timeout(_DUMP_SECONDS):
-            await asyncio.shield(process.ended)
-    except TimeoutError:
-        process.kill_because("hung before it was ready")
-        await process.ended
+async def end_hanging(process: JobProcess) -> str:
+    """Have a process that hangs write its stacks to its stderr, then kill it. Where it stood, "" if it did not say."""
+    stacks = await process.stacks(seconds=_DUMP_SECONDS)
+    process.kill_because("hung before it was ready")
+    await process.ended
+    return stacks

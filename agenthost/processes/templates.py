@@ -32,13 +32,13 @@ from agenthost.ipc.messages import (
     encode,
 )
 from agenthost.logs.relay import OutputRelay
-from agenthost.processes.child_process import InitFailure, TemplateGone
+from agenthost.processes.child_process import Hung, InitFailure, TemplateGone, answered_stacks
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import ExitStatus
 
 _RETRY_SECONDS = 0.005
-_DUMP_SECONDS = 0.3  # faulthandler answers in a signal handler; this is for its output to arrive
+_DUMP_SECONDS = 1.0  # faulthandler answers in a signal handler; this is for its output to arrive
 _DEATH_SECONDS = 1.0
 HANG_SECONDS = 5.0
 """A template that owes us processes and gives no sign of life for so long is ended: the next one will fork."""
@@ -102,6 +102,11 @@ class Template:
         """Ask for the stacks of a template that hangs in an import; they arrive in its stderr."""
         if self.pid is not None:
             kernel.send_signal(self.pid, signal.SIGUSR1)
+
+    async def stacks(self, *, seconds: float) -> str:
+        """The same, and what it answers in this time: a traceback of what it is at."""
+        self.dump_stacks()
+        return await answered_stacks(self._relay, seconds)
 
     def refuse(self, error: ProcessFailed) -> None:
         """There will be no such template: the base could not fork it."""
@@ -292,7 +297,7 @@ def fork_template(base: Template, spec: TemplateSpec, home: ProcessHome) -> Temp
 
 
 async def wait_ready(template: Template, *, seconds: float, what: str) -> TemplateReady:
-    """Its report. One that is not ready in time writes its stacks and is killed: ProcessFailed, `what` took too long.
+    """Its report. One that is not ready in time writes its stacks and is killed: Hung, `what` took too long.
 
     Raises InitFailure for what user code raised. Whoever stops waiting (cancelled) has no more use for it either.
     """
@@ -300,9 +305,8 @@ async def wait_ready(template: Template, *, seconds: float, what: str) -> Templa
         async with asyncio.timeout(seconds):
             return await asyncio.shield(template.ready)
     except TimeoutError:
-        template.dump_stacks()
-        await asyncio.sleep(_DUMP_SECONDS)
-        raise ProcessFailed(f"{what} ({seconds:g} s); the stacks of what hangs are in the log above") from None
+        stacks = await template.stacks(seconds=_DUMP_SECONDS)
+        raise Hung(f"{what} ({seconds:g} s)", stacks) from None
     finally:
         if not template.ready.done() or template.ready.exception() is not None:
             template.kill()

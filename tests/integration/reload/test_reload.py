@@ -231,6 +231,19 @@ async def test_broken_edit_changes_nothing_and_the_mended_one_works(
     assert "agenthost_config_last_reload_successful 1.0" in metrics
 
 
+async def test_code_that_hangs_is_shown_where_it_does(edited: Edited) -> None:
+    """Like an exception: file and line in the error, and the user's own frames as a traceback."""
+    hangs = CODE.replace("    pass\n", "    import time; time.sleep(600)\n", 1)
+    failed = await edited.change(yaml=IMPATIENT, code=hangs, ok=False)
+    line = hangs.splitlines().index("    import time; time.sleep(600)") + 1
+    place = f"my_agent.py:{line}"
+    assert f"agent `a` hangs at {edited.folder}/{place}: a process was not ready within" in str(failed["error"])
+    assert str(failed["traceback"]).splitlines()[-2:] == [
+        f'  File "{edited.folder}/my_agent.py", line {line}, in prewarm',
+        "    import time; time.sleep(600)",
+    ]
+
+
 async def test_renamed_agent_registers_anew_before_the_old_name_leaves(edited: Edited) -> None:
     """The old socket stays, full, until its last job has ended; then it closes."""
     old = await edited.server.wait_registered("a")

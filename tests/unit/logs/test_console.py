@@ -1,6 +1,7 @@
 """The log in colours: wrapping at any width, tracebacks, NO_COLOR."""
 
 import logging
+from dataclasses import replace
 import re
 
 import pytest
@@ -122,6 +123,21 @@ def test_banner_wraps_and_ends_with_a_free_row() -> None:
     assert all(len(row) <= 60 for row in shown)
     assert "agenthost dispatch support --room my-room" in text
     assert shown[-2:] == ["", ""]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_users_traceback_stands_in_a_frame_after_an_edit(width: int) -> None:
+    """What a failed reload shows; other tracebacks are plain, to be copied."""
+    traceback = 'Traceback (most recent call last):\n  File "/app/voice.py", line 7, in prewarm\nKeyError: 1'
+    failed = replace(line("reload failed", traceback=traceback), logger="agenthost.reload")
+    _, top, *framed, bottom = rows(ConsoleLines(width=lambda: width)(failed))
+    assert (top[0], bottom[0]) == ("╭", "╰")
+    assert [row.strip("│ ") for row in framed] == [
+        "Traceback (most recent call last):",
+        "/app/voice.py:7 in prewarm",
+        "KeyError: 1",
+    ]
+    assert "│" not in ConsoleLines(width=lambda: width)(line("job failed", traceback=traceback))
 
 
 @pytest.mark.parametrize("width", [80, 120])
