@@ -1,8 +1,8 @@
 """The log in colours: wrapping at any width, tracebacks, NO_COLOR."""
 
 import logging
-from dataclasses import replace
 import re
+from dataclasses import replace
 
 import pytest
 
