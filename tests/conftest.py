@@ -91,12 +91,15 @@ async def run_host(tmp_path: Path) -> AsyncIterator[RunHost]:
 
 @pytest.fixture
 async def participant(livekit_server: RealLiveKitServer) -> AsyncIterator[Join]:
-    """Join a room of the real server as a person; everybody leaves at the end."""
+    """Join a room of the real server as a person (or an agent); everybody leaves at the end."""
     async with AsyncExitStack() as stack:
 
-        async def join(room: str, identity: str = "caller", *, attributes: Mapping[str, str] | None = None) -> rtc.Room:
+        async def join(
+            room: str, identity: str = "caller", *, attributes: Mapping[str, str] | None = None, agent: bool = False
+        ) -> rtc.Room:
             token = api.AccessToken(livekit_server.api_key, livekit_server.api_secret).with_identity(identity)
-            token.with_grants(api.VideoGrants(room_join=True, room=room)).with_attributes(dict(attributes or {}))
+            token.with_grants(api.VideoGrants(room_join=True, room=room, agent=agent))
+            token.with_attributes(dict(attributes or {})).with_kind("agent" if agent else "standard")
             joined = rtc.Room()
             stack.push_async_callback(joined.disconnect)
             await joined.connect(livekit_server.url, token.to_jwt())

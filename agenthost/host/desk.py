@@ -51,7 +51,8 @@ class OfferDesk:
     """The desk of the agent `receiver`, or of who goes on for it.
 
     `agents` are all of the host, since a rule may pick another one's code.
-    `missed` is called with offers that this host would have taken and could not.
+    `missed` is called with offers that this host would have taken and could not, `terminated` with jobs that the server
+    ends.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class OfferDesk:
         slots: Slots,
         closed: Callable[[], str],
         missed: Callable[[HostedAgent, Offer], None],
+        terminated: Callable[[str], None],
         jobs: RunningJobs,
         load: LoadControl,
         timezone: Callable[[], str],
@@ -73,6 +75,7 @@ class OfferDesk:
         self._slots = slots
         self._closed = closed
         self._missed = missed
+        self._terminated = terminated
         self._jobs = jobs
         self._load = load
         self._timezone = timezone
@@ -145,7 +148,7 @@ class OfferDesk:
         if job_id in self._reserved:
             self.give_back(job_id, "terminated by the server")
         else:
-            self._jobs.stop(job_id, "terminated by the server")
+            self._terminated(job_id)
 
     def _decide(self, offer: Offer) -> Decision:
         now = datetime.now(ZoneInfo(self._timezone()))

@@ -35,7 +35,8 @@ REJOIN_SECONDS = 0.5
 class Fleet:
     """Begins empty, with a plan but no agents; `closed` says why no offer is accepted ("" while they are).
 
-    `missed` is called with every offer that this host would have taken and could not, and the agent it was made to.
+    `missed` is called with every offer that this host would have taken and could not, and the agent it was made to;
+    `terminated` with every job that the server ends.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Fleet:
         self.jobs = RunningJobs(metrics=self.metrics, log=get_logger("jobs"), oom=home.oom, on_end=self._job_ended)
         self.registrar: Registrar
         self.missed: Callable[[HostedAgent, Offer], None] = lambda receiver, offer: None
+        self.terminated: Callable[[str], None] = lambda job_id: None
         self._identity = first_base.identity
         self._first_base: BaseProcess | None = first_base
         self._home = home
@@ -81,6 +83,7 @@ class Fleet:
             slots=self.slots,
             closed=self.closed,
             missed=lambda receiver, offer: self.missed(receiver, offer),
+            terminated=lambda job_id: self.terminated(job_id),
             load=self.load,
             jobs=self.jobs,
             timezone=lambda: self.plan.config.timezone,

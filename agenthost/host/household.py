@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 UNJOINED_SECONDS = 10.0
 """A job that has not joined after this long may be one whose room has closed."""
 
+TERMINATED = "terminated by the server"
+
 _NEVER = Restart(on_failure=False, attempts=0, backoff=0.0)
 
 
@@ -52,6 +54,7 @@ def recovery_of(fleet: Fleet, session: aiohttp.ClientSession, tasks: Tasks) -> R
     household.recovery = recovery
     fleet.jobs.told = household.job_ended
     fleet.missed = household.missed
+    fleet.terminated = household.terminated
     return recovery
 
 
@@ -85,6 +88,13 @@ class FleetHousehold:
     def close_job(self, job_id: str) -> None:
         self._fleet.jobs.stop(job_id, "room closed")
 
+    def terminate_job(self, job_id: str) -> None:
+        self._fleet.jobs.stop(job_id, TERMINATED)
+
+    def doubt_job(self, job_id: str) -> None:
+        if (found := self._fleet.jobs.find(job_id)) is not None:
+            found[0].forgotten = True
+
     # ── what recovery is told ────────────────────────────────────────────────────────────────────────────────
 
     def job_ended(self, job: RunningJob, outcome: JobOutcome, registration: Registration) -> None:
@@ -110,6 +120,18 @@ class FleetHousehold:
         """This host could not take an offer: nobody else may have."""
         if _recovers(receiver) and offer.dispatch_id:
             self.recovery.missed(offer.room)
+
+    def terminated(self, job_id: str) -> None:
+        """The server ended a job. One that has not joined may have been given up too early."""
+        found = self._fleet.jobs.find(job_id)
+        if found is None:
+            return
+        job, registration = found
+        offer = job.order.assignment.offer
+        if job.joined or offer.type is not JobType.ROOM or not offer.dispatch_id:
+            self.terminate_job(job_id)
+        else:
+            self.recovery.terminated(self._doubt(job, registration), offer.dispatch_id)
 
     def _watch(self, agent: HostedAgent) -> Watched:
         config = agent.config
@@ -139,7 +161,7 @@ def _recovers(agent: HostedAgent) -> bool:
 
 def _is_doubtful(job: RunningJob, registration: Registration) -> bool:
     unjoined = not job.joined and job.seconds >= UNJOINED_SECONDS
-    return unjoined or job.order.worker_id != registration.worker_id
+    return unjoined or job.forgotten or job.order.worker_id != registration.worker_id
 
 
 def _dispatch(offer: Offer) -> DispatchInfo:

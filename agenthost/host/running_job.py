@@ -35,6 +35,7 @@ class RunningJob:
     """`run` is the job's whole life; the other methods may be called at any time during it.
 
     `forced`: it was ended before its time. `leaving`: why it began to end by itself, or as asked ("": it has not).
+    `forgotten`: the server takes it for ended, and it is not.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class RunningJob:
         self.process = process
         self.forced = False
         self.leaving = ""
+        self.forgotten = False
         self._reserve = reserve
         self._report = report
         self._log = log.bind(agent=order.agent, job_id=order.job_id, room=order.assignment.offer.room.name)

@@ -92,6 +92,11 @@ class RunningJobs:
         if job is not None:
             job.stop(reason)
 
+    def find(self, job_id: str) -> tuple[RunningJob, Registration] | None:
+        """A job and the registration that it came over; None when it is gone."""
+        job = self._jobs.get(job_id)
+        return None if job is None else (job, self._registrations[job_id])
+
     def all(self) -> tuple[RunningJob, ...]:
         return tuple(self._jobs.values())
 

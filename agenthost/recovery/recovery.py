@@ -17,6 +17,7 @@ from agenthost.recovery.restarting import EndedJob, Restarter, Spawn
 from agenthost.recovery.room_check import CHECK_SECONDS, DoubtfulJob, RoomCheck
 from agenthost.recovery.server_api import ServerApi
 from agenthost.recovery.sweeping import Pace, Sweeper, Watched
+from agenthost.recovery.terminations import is_meant
 
 
 class Household(Protocol):
@@ -39,6 +40,12 @@ class Household(Protocol):
 
     def close_job(self, job_id: str) -> None:
         """End a job whose room is gone."""
+
+    def terminate_job(self, job_id: str) -> None:
+        """End a job as the server said."""
+
+    def doubt_job(self, job_id: str) -> None:
+        """The server will not tell this job's end any more: it takes it for ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,7 @@ class Recovery:
         self._connect = connect
         self._household = household
         self._spawn = spawn
+        self._log = log
         self._servers: dict[LiveKitConfig, ServerApi] = {}
         self._restarter = Restarter(spawn=spawn, closed=household.closed, metrics=metrics, log=log)
         self._sweeper = Sweeper(
@@ -103,6 +111,19 @@ class Recovery:
         """This host could not take an offer for this room, or accepted one and was not given it."""
         self._sweeper.missed(room)
 
+    def terminated(self, job: DoubtfulJob, dispatch_id: str) -> None:
+        """The server ended a job that has not joined."""
+        self._spawn(self._judge_termination(job, dispatch_id))
+
     async def settle(self) -> None:
         """The host ends: finish the restarts that are under way."""
         await self._restarter.settle()
+
+    async def _judge_termination(self, job: DoubtfulJob, dispatch_id: str) -> None:
+        if await is_meant(job.server, room=job.room, dispatch_id=dispatch_id):
+            self._household.terminate_job(job.job_id)
+            return
+        self._household.doubt_job(job.job_id)
+        self._log.info(
+            "termination ignored", job_id=job.job_id, room=job.room, reason="it is joining, and its dispatch stands"
+        )

@@ -27,6 +27,8 @@ import asyncio, os, signal
 from agenthost import JobContext
 
 async def entrypoint(ctx: JobContext) -> None:
+    while ctx.job.metadata == "wait" and not os.path.exists("go"):
+        await asyncio.sleep(0.02)
     await ctx.connect()
     match (ctx.job.metadata, ctx.attempt):
         case ("die", 1):
@@ -85,6 +87,36 @@ async def watch(
             if all(counts):
                 return
             await asyncio.sleep(0.5)
+
+
+async def test_job_whose_first_try_to_join_failed_is_not_ended(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """Its participant came and went, so the server sends a termination; the job joins all the same, and stays."""
+    room = f"room-{name}"
+    host = await start(run_host, livekit_server, tmp_path, name, RECOVERY)
+    await participant(room)
+    await livekit_api.agent_dispatch.create_dispatch(
+        api.CreateAgentDispatchRequest(agent_name=name, room=room, metadata="wait")
+    )
+    job = (await host.wait_event("job started", timeout=30)).fields["job_id"]
+    async with asyncio.timeout(30):  # before it is listed the server does not connect a participant with it
+        while True:
+            if any(one.state.jobs for one in await dispatches_of(livekit_api, room, name)):
+                break
+            await asyncio.sleep(0.1)
+    first_try = await participant(room, f"agent-{job}", agent=True, attributes={"lk.agent_name": name})
+    await first_try.disconnect()
+    await host.wait_event("termination ignored", job_id=job, timeout=30)
+    (tmp_path / "go").touch()
+    await host.wait_event("job connected", job_id=job, timeout=30)
+    assert await agents_in(livekit_api, room, name) == [f"agent-{job}"]
+    assert host.events("job stopping") == []
 
 
 async def test_crashed_job_is_back_in_its_room_without_its_ghost(

@@ -177,6 +177,41 @@ async def test_restart_waits_for_a_server_that_is_away(agent: AgentHost) -> None
     assert line.fields["reason"] == "the room is gone"
 
 
+async def test_termination_of_a_job_that_is_still_joining_is_looked_into(agent: AgentHost) -> None:
+    """livekit.rtc has joined twice, and the server took the end of the first try for the job's: its dispatch stands."""
+    await dispatch(agent.server, "room", "wait 1")
+    (offer,) = await wait_jobs(agent, "room", 1)
+    await agent.started(offer.job_id)
+    assert await agent.server.terminate(offer.job_id)
+    await agent.host.wait_event("termination ignored", job_id=offer.job_id)
+    agent.let_go("enough")
+    await agent.ended(offer.job_id, JobStatus.SUCCESS)
+    ended = await agent.host.wait_event("job ended", job_id=offer.job_id)
+    assert ended.fields["reason"] == "entrypoint returned"
+
+
+async def test_job_whose_dispatch_is_deleted_while_it_is_joining_ends(agent: AgentHost) -> None:
+    """Somebody wants it to end, or another host has brought the call back."""
+    dispatch_id = await dispatch(agent.server, "room", "wait 1")
+    (offer,) = await wait_jobs(agent, "room", 1)
+    await agent.started(offer.job_id)
+    await agent.server.rooms.delete_dispatch("room", dispatch_id)
+    await agent.host.wait_event("job stopping", job_id=offer.job_id, reason="terminated by the server")
+    agent.let_go("enough")
+    assert agent.host.events("termination ignored") == []
+
+
+async def test_termination_ends_a_joining_job_when_nobody_can_be_asked(agent: AgentHost) -> None:
+    """The server's word holds."""
+    await dispatch(agent.server, "room", "wait 1")
+    (offer,) = await wait_jobs(agent, "room", 1)
+    await agent.started(offer.job_id)
+    agent.server.faults = Faults(fail_calls=500)
+    assert await agent.server.terminate(offer.job_id)
+    await agent.host.wait_event("job stopping", job_id=offer.job_id, reason="terminated by the server")
+    agent.let_go("enough")
+
+
 async def test_jobs_without_a_policy_are_left_alone(
     tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
 ) -> None:

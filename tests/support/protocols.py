@@ -40,5 +40,5 @@ class Join(Protocol):
     """`await participant("room")`: see the fixture."""
 
     async def __call__(
-        self, room: str, identity: str = "caller", *, attributes: Mapping[str, str] | None = None
+        self, room: str, identity: str = "caller", *, attributes: Mapping[str, str] | None = None, agent: bool = False
     ) -> rtc.Room: ...

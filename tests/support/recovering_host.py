@@ -149,6 +149,8 @@ class RecoveringHost:
     def close_job(self, job_id: str) -> None:
         raise AssertionError(f"no job of this host is in doubt: {job_id}")
 
+    terminate_job = doubt_job = close_job
+
     # ── its worker ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _refusal(self, offer: Offer) -> str:
