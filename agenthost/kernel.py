@@ -31,6 +31,7 @@ PAIR_PREFIX = "LIVEKIT_API_"
 _IOLBF = 1
 _MADV_COLLAPSE = 25
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")
 
@@ -48,6 +49,12 @@ def die_with_parent() -> bool:
 def outlive_parent() -> bool:
     """Not any more; SIGCONT instead, so that even a stopped process sees the end of its socket to the parent."""
     return _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+
+
+def refuse_inspection() -> bool:
+    """Let no process without the right to trace any read this one's memory, environment and open files, though it has
+    the same user. What it execs is as open as ever; this process leaves no core dump."""
+    return _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _prctl(option: int, argument: int) -> bool:

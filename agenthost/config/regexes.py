@@ -13,14 +13,15 @@ _ALWAYS = ""  # matches any text
 
 
 def regex_problem(pattern: str) -> str:
-    """Why RE2 refuses `pattern`; "" when it takes it."""
+    """Why RE2 refuses `pattern`, without repeating it, since a variable may have filled it; "" when it takes it."""
     import re2
 
     try:
         re2.compile(_encode(pattern), _options(MAX_PATTERN_BYTES))
     except re2.error as error:
         detail = error.args[0] if error.args else "not a regex"
-        return detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
+        text = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
+        return text.partition(": ")[0]
     return ""
 
 

@@ -141,6 +141,7 @@ class Host:
     async def _surroundings(self) -> AsyncIterator[Tasks]:
         """Everything that must be there before the first agent and gone after the last job; cleans up half a start."""
         kernel.become_subreaper()
+        kernel.refuse_inspection()  # it has the API secret, and jobs run as its user
         tasks = Tasks(lambda error: self._commands.put_nowait(Failed(error)))
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._kill_what_is_left)

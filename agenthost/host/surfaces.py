@@ -38,6 +38,8 @@ class Surfaces:
         endpoints = Endpoints(config.http, status=self._status, metrics=self._metrics)
         self.http = await endpoints.start()
         self._endpoints, self._listen = endpoints, config.http
+        if self.http is not None:
+            _log.info("http listening", address=":".join(map(str, self.http)))
 
     async def open_control(self, config: Config) -> None:
         """Open the control socket; a host without one runs all the same."""
@@ -54,7 +56,8 @@ class Surfaces:
             except EnvironmentRefused as error:
                 _log.error("http not changed", error=str(error))
             else:
-                _log.info("http changed", address=":".join(map(str, self.http)) if self.http else "none")
+                if self.http is None:
+                    _log.info("http closed")
                 if old is not None:
                     await old.stop()
         if _control_path(config) != self._path and self._control is not None:

@@ -140,21 +140,23 @@ class HostProcess:
             return response.status, await response.text()
 
     async def http_port(self, *, timeout: float = 5.0) -> int:
-        """The TCP port on which the host process listens."""
-
-        if not await _look(self._listening, timeout):
-            raise AssertionError(f"the host listens on no port:\n{self.output()}")
-        return self._listening()[0]
-
-    def _listening(self) -> list[int]:
-        connections = psutil.Process(self.pid).net_connections("tcp")
-        return [int(c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN]
+        """The TCP port on which the host serves HTTP, as it said last."""
+        async with self._failing_with_output("port for HTTP", timeout):
+            while not (said := self.events("http listening")):
+                if self._ended():
+                    raise AssertionError(f"the host ended without a port for HTTP:\n{self.output()}")
+                await self._changed.wait()
+                self._changed.clear()
+        return int(str(said[-1].fields["address"]).rpartition(":")[2])
 
     # ── its end ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def survivors(self) -> list[psutil.Process]:
         """The processes alive now that descend from this host (or are it)."""
-        return processes_with(MARK, self.mark)
+        found = {process.pid: process for process in processes_with(MARK, self.mark)}
+        if self.running and self.pid not in found and psutil.pid_exists(self.pid):
+            found[self.pid] = psutil.Process(self.pid)  # a host shows its environment to root only
+        return list(found.values())
 
     async def wait_no_survivors(self, *, timeout: float = GONE_SECONDS) -> list[psutil.Process]:
         """Wait until none of its processes lives; those that still do at the deadline."""

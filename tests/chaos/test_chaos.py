@@ -26,6 +26,7 @@ def check(report: Report) -> None:
 
 
 @pytest.mark.slow(10)
+@pytest.mark.machine  # only root may count a host's descriptors
 async def test_nothing_accepted_is_dropped_whatever_happens(tmp_path: Path) -> None:
     """Killed and stopped processes, no descriptors, no forks, cut sockets, broken reloads: the books balance."""
     async with fake_stage() as stage:
@@ -33,6 +34,7 @@ async def test_nothing_accepted_is_dropped_whatever_happens(tmp_path: Path) -> N
 
 
 @pytest.mark.slow(10)
+@pytest.mark.machine
 @pytest.mark.e2e
 async def test_nothing_accepted_is_dropped_on_a_real_server(livekit_binary: Path, tmp_path: Path) -> None:
     """The same with jobs that join their rooms."""

@@ -39,7 +39,7 @@ MAY_GROW = 2 * MIB  # of some 40; however many edits, see SOAK_EDITS
 
 Version = tuple[int, int]  # of the entrypoint's module and of the one that it imports; both only grow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow(20), pytest.mark.timeout(90 + 4 * EDITS)]
+pytestmark = [pytest.mark.e2e, pytest.mark.machine, pytest.mark.slow(20), pytest.mark.timeout(90 + 4 * EDITS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

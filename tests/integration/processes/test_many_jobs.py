@@ -52,6 +52,7 @@ async def settled(agent: AgentHost, idle: int) -> dict[str, int]:
 
 
 @pytest.mark.slow(12)
+@pytest.mark.machine  # only root may look into a host
 async def test_descriptors_are_as_many_after_1000_jobs_and_there_is_no_zombie(start: Start) -> None:
     """Of the host, the base and the agent template; none of them was replaced meanwhile."""
     agent = await start(QUICK, STEADY)
@@ -62,6 +63,7 @@ async def test_descriptors_are_as_many_after_1000_jobs_and_there_is_no_zombie(st
     assert len(agent.host.events("template ready")) == 1
 
 
+@pytest.mark.machine
 async def test_descriptors_are_as_many_after_spawned_jobs(start: Start) -> None:
     """The same for processes that were exec'd; fewer of them, since each costs a quarter of a second."""
     agent = await start(QUICK, start_method="spawn")
@@ -88,6 +90,7 @@ def _anonymous(pid: int) -> int:
 
 
 @pytest.mark.slow(6)
+@pytest.mark.machine
 async def test_memory_is_back_after_200_leaking_jobs(start: Start) -> None:
     """Scenario 11: a process is never used again, and what it left running goes with it; within 5 % of job 5."""
     agent = await start(LEAKS, STEADY)
