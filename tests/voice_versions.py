@@ -33,7 +33,12 @@ def run(version: str) -> int:
     ready = folder / "ready"
     if not ready.exists():
         venv.create(folder, with_pip=True, clear=True)
-        wanted = [f"{ROOT}[dev]", f"livekit-agents=={version}", *PINS.get(version, ())]
+        wanted = [
+            f"{ROOT}[dev]",
+            f"livekit-agents=={version}",
+            f"livekit-plugins-silero=={version}",
+            *PINS.get(version, ()),
+        ]
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--editable", *wanted], check=True)
         ready.touch()
     tell(f"livekit-agents {version}")

@@ -14,8 +14,13 @@ from agenthost import kernel
 from agenthost.errors import ProcessFailed
 from agenthost.processes.ends import ProcessEnds
 
-THREAD_LIMITS = {"OPENBLAS_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
-"""Set unless the user gave them: a 64-core machine otherwise gets some 69 threads a job, and a base with threads
+THREAD_LIMITS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKIO_WORKER_THREADS": "2",
+    "MALLOC_ARENA_MAX": "2",
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime 1.32 has a thread for it from its import on
+}
+"""Set unless the user gave them: a 64-core machine otherwise gets some 69 threads a job, and a template with threads
 cannot fork."""
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from livekit import rtc
 
@@ -39,6 +40,19 @@ class VoiceClient:
             raise AssertionError(f"{wanted!r} was not said, but {others}") from None
         return text
 
+    async def write_until_heard(self, text: str, wanted: str) -> None:
+        """A turn in writing, said again until the session is there to hear it; for agents that do not speak first."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                await self.write(text)
+                try:
+                    async with asyncio.timeout(1.0):
+                        while wanted not in await self.said.get():
+                            pass
+                        return
+                except TimeoutError:
+                    continue
+
     async def agent(self) -> rtc.RemoteParticipant:
         """The agent, once it is in the room."""
         async with asyncio.timeout(SECONDS):
@@ -72,7 +86,11 @@ class VoiceClient:
     def _on_text(self, reader: rtc.TextStreamReader, sender: str) -> None:
         if sender == self.room.local_participant.identity:
             return
-        task = asyncio.create_task(self._read(reader))
+        self.keep(self._read(reader))
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this as a task that nobody awaits."""
+        task = asyncio.create_task(work)
         self._readers.add(task)
         task.add_done_callback(self._readers.discard)
 

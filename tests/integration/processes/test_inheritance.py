@@ -124,7 +124,7 @@ LIMITS = """
 import resource
 
 async def entrypoint(ctx: JobContext) -> None:
-    names = ("TOKIO_WORKER_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX")
+    names = ("TOKIO_WORKER_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX", "ORT_DISABLE_TELEMETRY")
     tell(
         ctx, files=resource.getrlimit(resource.RLIMIT_NOFILE), env={name: os.environ.get(name) for name in names},
         oom=Path("/proc/self/oom_score_adj").read_text().strip(), threads=len(os.listdir("/proc/self/task")),
@@ -141,7 +141,12 @@ async def test_limits_and_environment_of_a_job(start_any: Start) -> None:
     assert psutil.Process(agent.host.pid).rlimit(psutil.RLIMIT_NOFILE) == (hard, hard)
     assert facts == {
         "files": [soft, hard],
-        "env": {"TOKIO_WORKER_THREADS": "2", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "3"},
+        "env": {
+            "TOKIO_WORKER_THREADS": "2",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "3",
+            "ORT_DISABLE_TELEMETRY": "1",
+        },
         "oom": "500",
         "threads": 1,
         "parent": agent.host.pid,
