@@ -21,7 +21,7 @@ RESERVED_PREFIX = "lk."
 
 _PLACEHOLDER = re.compile(r"\{\s*([A-Za-z_][\w.:/-]*)\s*\}")
 _DOUBLED = re.compile(r"\{\{\s*[A-Za-z_][\w.]*\s*\}\}")
-_NEVER_CLOSED = re.compile(r"\{(?:job|room|participant|agent)\.[\w.]*(?![\w.:/-]*\s*\})")
+_NEVER_CLOSED = re.compile(r"\{(?:job|room|participant|agent)\.[\w.]*+(?![\w.:/-]*+\s*+\})")
 _TEMPLATE_KINDS = (SubjectKind.TEXT, SubjectKind.JSON, SubjectKind.ATTRIBUTE, SubjectKind.NUMBER)
 
 

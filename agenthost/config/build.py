@@ -153,7 +153,7 @@ def _livekit(values: Values) -> LiveKitConfig:
 
 
 def _http(listen: str | None) -> HttpConfig:
-    if listen is None:
+    if not listen:  # none, or not known on this machine
         return HttpConfig(host=None, port=0)
     host, _, port = listen.rpartition(":")
     return HttpConfig(host=host.strip("[]"), port=int(port))

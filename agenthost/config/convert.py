@@ -57,5 +57,7 @@ def _scalar(value: Any, field: Field) -> Any:
             return parse_ratio(value)
         case Kind.NUMBER:
             return float(value)
+        case Kind.COUNT:
+            return int(value)  # to the schema `20.0` is a whole number, too
         case _:
             return value

@@ -29,7 +29,8 @@ def _check_expectation(
     if expect.agent is not None and expect.agent not in agents:
         yield _unknown(f"there is no agent `{expect.agent}`", expect.agent, list(agents), (*path, "agent"))
     rules = [*(rule.name for rule in receiver.requests.rules), RESERVED_NAME]
-    if expect.rule is not None and expect.rule not in rules:
+    all_known = "" not in rules  # a name that is taken from a variable may not be known on this machine
+    if expect.rule is not None and expect.rule not in rules and all_known:
         message = f"agent `{receiver.id}` has no rule `{expect.rule}`"
         yield _unknown(message, expect.rule, rules, (*path, "rule"))
 

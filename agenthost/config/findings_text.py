@@ -15,6 +15,8 @@ GUTTER = 5
 FIXABLE = "[fixable]"
 FIXABLE_COLUMN = 76
 MAX_WIDTH = 120
+LONGEST_TEXT = 600
+MOST_SHOWN = 200
 NARROWEST_HINT = 30
 """A hint stands beside its caret where there are so many columns for it, and below where there are not."""
 
@@ -39,8 +41,10 @@ def render(findings: Sequence[Finding], source: str, *, file: str, width: int = 
     """
     lines = source.split("\n")
     rendered: list[Line] = []
-    for finding in findings:
+    for finding in findings[:MOST_SHOWN]:
         rendered += [*_header(finding, width), *_body(finding, lines if finding.file == file else [], width), ()]
+    if len(findings) > MOST_SHOWN:
+        rendered += [(Segment(text=f"… and {len(findings) - MOST_SHOWN} more"),), ()]
     return (*rendered, _summary(findings))
 
 
@@ -114,7 +118,8 @@ def _header(finding: Finding, width: int) -> Iterator[Line]:
 
 def _wrapped(text: str, width: int, *, first: int = 0, rest: int = 0) -> list[str]:
     """The text in lines of at most `width` columns; indented by `first` and, from the second line on, by `rest`."""
-    if first + len(text) <= width and "\n" not in text:
+    text = _one_line(text)
+    if first + len(text) <= width:
         return [" " * first + text]
     wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
     wrapper.initial_indent, wrapper.subsequent_indent = " " * first, " " * rest
@@ -163,6 +168,7 @@ def _snippet(mark: Related, line: str, finding: Finding | None, room: int) -> It
 
 def _beside(message: str, indent: int, carets: str, room: int) -> list[str]:
     """The carets with the words beside them, in as many lines as that takes, or with the words below them."""
+    message = _one_line(message)
     column = indent + len(carets) + 1
     if column + _width(message) <= room:
         return [f"{' ' * indent}{carets} {message}".rstrip()]
@@ -190,6 +196,11 @@ def _window(line: str, start: int, end: int, room: int) -> tuple[str, int, int]:
 def _visible(line: str) -> str:
     """Characters that would move the cursor or colour the terminal are shown as a dot."""
     return "".join(" " if char == "\t" else char if char.isprintable() else "·" for char in line.rstrip("\r"))
+
+
+def _one_line(text: str) -> str:
+    """A message or hint as it may be shown: it can quote whatever stands in the file."""
+    return _visible(" ".join(text[:LONGEST_TEXT].splitlines())) + ("…" if len(text) > LONGEST_TEXT else "")
 
 
 def _width(text: str) -> int:

@@ -13,8 +13,12 @@ from agenthost.config.nodes import Keys, Node, data, dotted, walk
 
 MASK = "•"
 
-_SECRET_NAME = r"[\w.-]*(?:secret|token|password|passwd|credential|api[_-]?key|private[_-]?key)[\w.-]*"
-_ASSIGNED = re.compile(rf"(?i)(?P<head>[\"']?{_SECRET_NAME}[\"']?\s*[:=]\s*[\"']?)(?P<value>[^\s\"',}}#][^\"',}}#\n]*)")
+_SECRET_WORD = r"(?:secret|token|password|passwd|credential|api[_-]?key|private[_-]?key)"
+# Possessive, and only at the start of a name: a line of a megabyte must not take a minute.
+_ASSIGNED = re.compile(
+    rf"(?i)(?<![\w.-])(?P<head>[\"']?+(?=[\w.-]*?{_SECRET_WORD})[\w.-]++[\"']?+\s*+[:=]\s*+[\"']?)"
+    r"(?P<value>[^\s\"',}#][^\"',}#\n]*)"
+)
 
 
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
@@ -24,7 +28,7 @@ _PUBLIC = re.compile(r"[\"']?secret_in_jobs\b")
 
 def looks_secret(name: str) -> bool:
     """Whether something called `name` is probably a secret (`OPENAI_API_KEY`)."""
-    return re.fullmatch(f"(?i){_SECRET_NAME}", name) is not None
+    return re.fullmatch(rf"(?i)(?=[\w.-]*?{_SECRET_WORD})[\w.-]++", name) is not None
 
 
 def mask_text(text: str, root: Node | None) -> str:

@@ -112,6 +112,8 @@ def _complete(node: Node | None, spec: Spec, facts: Facts) -> Node | None:
         default = spec.field.default
         if facts.dev and spec.field.dev_default is not UNSET:
             default = spec.field.dev_default
+        if default is None and node is not None and node.opaque and kind is Kind.CHOICE:
+            return node  # it is written, and what it is shows elsewhere
         return None if default is None else default_node(default)
     if kind is Kind.LIST and (item := spec.child(0)):
         return replace(node, value=tuple(_complete(child, item, facts) or child for child in node.items))
@@ -131,7 +133,8 @@ def _complete_children(node: Node, specs: Mapping[str, Spec], facts: Facts) -> N
 
 def _complete_load(node: Node, spec: Spec, facts: Facts) -> Node:
     custom = _complete(node.entries.get("custom"), spec.children["custom"], facts)
-    written = {key: child for key, child in node.entries.items() if key != "custom" and child.value is not None}
+    known = {key: child for key, child in node.entries.items() if not child.opaque}
+    written = {key: child for key, child in known.items() if key != "custom" and child.value is not None}
     return replace(node, value=written | ({"custom": custom} if custom else {}))
 
 

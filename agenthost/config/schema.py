@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 
+MOST_SUGGESTIONS = 100
+"""For so many unknown keys of one section it is looked up what they were meant to be (about 5 ms each)."""
+
+
 def check_schema(root: Node, findings: Collector) -> None:
     """Report every value of the canonical tree `root` that has no place or the wrong shape."""
     for error in _errors(data(root)):
@@ -50,9 +54,8 @@ def _report_unknown(root: Node, path: Keys, findings: Collector) -> None:
     section, spec = find(root, path), spec_at(path)
     if section is None or spec is None:
         return
-    for key, node in section.entries.items():
-        if key in spec.children:
-            continue
+    unknown = {key: node for key, node in section.entries.items() if key not in spec.children}
+    for number, (key, node) in enumerate(unknown.items()):
         where = f"in {dotted(section.path)}" if section.path else "at the top level"
         if key == "session":
             hint = "write an `entrypoint`"
@@ -63,6 +66,9 @@ def _report_unknown(root: Node, path: Keys, findings: Collector) -> None:
         if key.startswith("x-"):
             hint = "`x-…` keys stand at the top level"
             findings.about("AH101", f"unknown key `{key}` {where}", node, at_key=True, hint=hint)
+            continue
+        if number >= MOST_SUGGESTIONS:
+            findings.about("AH101", f"unknown key `{key}` {where}", node, at_key=True)
             continue
         suggestion = suggest_key(key, spec, section.entries)
         code = "AH103" if suggestion.foreign else "AH101"

@@ -147,9 +147,7 @@ def _missing_blank(number: int, line: str, lines: list[str]) -> _Trap | None:
 
 def _last_colon(number: int, line: str, index: int) -> _Trap | None:
     """A value that ends in a colon, around `index`: an attribute that was not written, or the start of a mapping."""
-    value = next(
-        (m for m in re.finditer(r"[^\s,{}\[\]'\"#]+:(?=\s|$|[,}\]])", line) if m.start() <= index < m.end()), None
-    )
+    value = next((m for m in _ENDS_IN_COLON.finditer(line) if m.start() <= index < m.end()), None)
     if value is None:
         return None
     key = re.search(r"([A-Za-z_][\w-]*):\s+$", line[: value.start()])
@@ -185,14 +183,15 @@ def _colon(number: int, column: int, line: str) -> _Trap | None:
     return _quoting(number, len(match[1]), match[2], "a text with `: ` in it needs quotes")
 
 
+# Both begin at the start of a word only and give nothing back: a line of a megabyte must not take a minute.
+_WITH_BRACES = re.compile(r"(?<![^\s,{}\[\]'\"])[^\s,{}\[\]'\"#][^\s,{}\[\]'\"]*+(\{[^{}]*+\}[^\s,{}\[\]]*+)++")
+_ENDS_IN_COLON = re.compile(r"(?<![^\s,{}\[\]'\"#])[^\s,{}\[\]'\"#]++(?<=:)(?=\s|$|[,}\]])")
+
+
 def _braces(number: int, column: int, line: str) -> _Trap | None:
     """An unquoted `{` inside a flow mapping (`agent-{job.id}`, `/a{2,3}/`, `${NAME}`) opens another mapping."""
     match = next(
-        (
-            m
-            for m in re.finditer(r"[^\s,{}\[\]'\"#][^\s,{}\[\]'\"]*(\{[^{}]*\}[^\s,{}\[\]]*)+", line)
-            if m.start() <= column <= m.end()
-        ),
+        (m for m in _WITH_BRACES.finditer(line) if m.start() <= column <= m.end()),
         None,
     )
     if match is None:

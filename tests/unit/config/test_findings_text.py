@@ -153,3 +153,17 @@ def test_a_message_of_several_lines_is_one_paragraph() -> None:
     """Exceptions of user code may be called anything."""
     lines = plain(render([finding(message="one\ntwo")], SOURCE, file="f.yaml")).splitlines()
     assert lines[0] == "f.yaml:2:4  error[AH120] one two"
+
+
+def test_what_a_file_says_cannot_colour_the_terminal() -> None:
+    """Keys and values are quoted in messages and hints, whatever they hold."""
+    text = plain(render([finding(message="`\x1b[31mred`", hint="\x1b[0m\x07")], SOURCE, file="f.yaml"))
+    assert "\x1b" not in text
+    assert "\x07" not in text
+
+
+def test_long_texts_and_long_lists_are_cut() -> None:
+    """A file of another kind may have any number of mistakes, each as long as it is."""
+    text = plain(render([finding(message="x" * 5000)] * 1000, SOURCE, file="f.yaml"))
+    assert len(text) < 200_000
+    assert text.splitlines()[-3:] == ["… and 800 more", "", "1000 errors"]

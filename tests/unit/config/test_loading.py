@@ -8,7 +8,7 @@ import pytest
 
 from agenthost.config import loading
 from agenthost.config.findings import ConfigError, Severity
-from agenthost.config.loading import Options, Stage, find_file, load_entrypoint
+from agenthost.config.loading import Options, Stage, examine_text, find_file, load_entrypoint
 from agenthost.errors import ExitCode, UsageError
 from tests.unit.config.conftest import ENVIRON, Examine, Load
 
@@ -311,3 +311,17 @@ def test_files_are_watched_even_when_they_are_the_problem(folder: Path, examine:
     assert examine("a: [").watched_files == (folder / "agenthost.yaml",)
     assert folder / ".env" in examine(FLAT, command="dev").watched_files
     assert examine(FLAT + "env_file: prod.env\n").watched_files == (folder / "agenthost.yaml", folder / "prod.env")
+
+
+LONG = 200_000
+PIECES = ["x", "secret", "a.", "a:", "a: ", "{a}", "{a", "a{", "${", "{job.", "/a{2,3}", "a,", " ", "[", "*a ", "- "]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_no_line_is_too_long(piece: str, tmp_path: Path) -> None:
+    """Nothing here takes time that grows with the square of a line: it would run into the test's time-out."""
+    line = piece * (LONG // len(piece))
+    for text in (f"settings: {line}", f"settings: {{ a: {line} }}", f'requests: {{ accept: {{ name: "{line}" }} }}'):
+        options = Options(environ={}, command="validate")
+        examination = examine_text(f"entrypoint: a:b\n{text}\n", tmp_path / "agenthost.yaml", options)
+        assert examination.findings
