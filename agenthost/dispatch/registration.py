@@ -117,7 +117,8 @@ class Registration:
             held = 0.0 if self._registered_at is None else loop.time() - self._registered_at
             attempt = 0 if held >= STABLE_AFTER_SECONDS else attempt
             delay = reconnect_delay(attempt, random.random())
-            self._log.warning("registration lost", reason=self.reason, retry_in_seconds=round(delay, 1))
+            event = "registration failed" if self._registered_at is None else "registration lost"
+            self._log.warning(event, reason=self.reason, retry_in_seconds=round(delay, 1))
             await asyncio.sleep(delay)
             attempt += 1
 

@@ -33,6 +33,7 @@ _CHANGE_STYLES = {  # what a reload did, as people know it from other diffs
 _VALUE_STYLES = {Part.WHAT: "", Part.OLD: "red", Part.NEW: "green", Part.OTHER: "dim"}
 _PAIR_STYLES = {"kind": _CHANGE_STYLES, "mended": {"true": "bold green"}}
 _AGENT_STYLES = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_magenta", "bright_blue", "yellow")
+_TO_THE_LEFT = "\r"  # over the ^C that the terminal writes at Ctrl-C, which would shift the line
 _NARROW = 30  # a message column under this many characters starts below the other columns instead
 _FRAME = re.compile(r'(\s*)File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?')
 
@@ -66,8 +67,10 @@ class ConsoleLines:
             lines += self._hang(Text(TRACEBACK_INDENT), _changed_row(changed))
         told = [_traceback_line(text) for text in row.traceback.split("\n") if row.traceback]
         if row.framed:
-            return self._rendered(lines) + self._panel([*told, *map(_block_line, _lines_of(row.block))])
-        return self._rendered([*lines, *(Text(TRACEBACK_INDENT).append_text(text) for text in told)])
+            rendered = self._rendered(lines) + self._panel([*told, *map(_block_line, _lines_of(row.block))])
+        else:
+            rendered = self._rendered([*lines, *(Text(TRACEBACK_INDENT).append_text(text) for text in told)])
+        return _TO_THE_LEFT + rendered
 
     def banner(self, banner: Banner) -> str:
         """Title, agents, addresses; long rows wrap below their own text."""

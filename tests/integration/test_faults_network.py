@@ -72,7 +72,7 @@ async def test_certificate_of_an_unknown_ca_is_refused_with_what_to_set(
     """It is no refusal of the credentials: the host goes on trying, and is not ready."""
     env = {"LIVEKIT_URL": front.url}
     agent = await start_agent(run_host, fake_server, tmp_path, CODE, env=env, ready=False)
-    lost = await agent.host.wait_event("registration lost", count=2)
+    lost = await agent.host.wait_event("registration failed", count=2)
     assert "certificate is not trusted" in lost.fields["reason"]
     assert "SSL_CERT_FILE" in lost.fields["reason"]
     assert fake_server.connections == 0
@@ -85,7 +85,7 @@ async def test_certificate_of_another_name_is_refused(
     async with TlsFront(ca.context("livekit.example.com")).to(fake_server.port) as front:
         env = {"LIVEKIT_URL": front.url, "SSL_CERT_FILE": str(ca.file)}
         agent = await start_agent(run_host, fake_server, tmp_path, CODE, env=env, ready=False)
-        lost = await agent.host.wait_event("registration lost", count=2)
+        lost = await agent.host.wait_event("registration failed", count=2)
         assert "127.0.0.1" in lost.fields["reason"]
         assert fake_server.connections == 0
 
@@ -96,7 +96,7 @@ async def test_plain_server_behind_a_wss_url_is_told_apart(
     """What answers is no TLS."""
     env = {"LIVEKIT_URL": f"wss://127.0.0.1:{fake_server.port}"}
     agent = await start_agent(run_host, fake_server, tmp_path, CODE, env=env, ready=False)
-    lost = await agent.host.wait_event("registration lost", count=2)
+    lost = await agent.host.wait_event("registration failed", count=2)
     assert "should the URL begin with ws://?" in lost.fields["reason"]
 
 
@@ -108,7 +108,7 @@ async def test_tls_handshake_that_does_not_end_is_given_up(
     async with deaf_port() as port:
         env = {"LIVEKIT_URL": f"wss://127.0.0.1:{port}"}
         agent = await start_agent(run_host, fake_server, tmp_path, CODE, HTTP, env=env, ready=False)
-        lost = await agent.host.wait_event("registration lost", timeout=30)
+        lost = await agent.host.wait_event("registration failed", timeout=30)
         assert await readiness(agent) == 503
         assert "did not finish the TLS handshake or answer in 10 s" in lost.fields["reason"]
 
@@ -122,7 +122,7 @@ async def test_slow_tls_handshake_is_waited_for(
         env = {"LIVEKIT_URL": f"wss://127.0.0.1:{link.port}", "SSL_CERT_FILE": str(ca.file)}
         agent = await start_agent(run_host, fake_server, tmp_path, CODE, env=env, ready=False)
         await agent.host.wait_event("registered", timeout=30)
-        assert (fake_server.connections, agent.host.events("registration lost")) == (1, [])
+        assert (fake_server.connections, agent.host.events("registration failed")) == (1, [])
 
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,12 +140,12 @@ async def test_name_that_stops_resolving_ends_no_job_and_is_asked_again(
     await fake_server.stop()
 
     def unresolved() -> list[str]:
-        reasons = [str(line.fields["reason"]) for line in agent.host.events("registration lost")]
+        reasons = [str(line.fields["reason"]) for line in agent.host.events("registration failed")]
         return [reason for reason in reasons if f"host name {NAME} cannot be resolved" in reason]
 
     async with asyncio.timeout(40):  # the client remembers an address for ten seconds
         while not unresolved():
-            await agent.host.wait_event("registration lost", count=len(agent.host.events("registration lost")) + 1)
+            await agent.host.wait_event("registration failed", count=len(agent.host.events("registration failed")) + 1)
     assert await readiness(agent) == 503
     await fake_server.start()
     names.heal()

@@ -128,7 +128,7 @@ async def test_signal_before_the_first_registration_ends_it_well(
     """A host that waits for its server has no jobs: one signal to the group ends it with exit 0."""
     await fake_server.stop()
     host = await run_host(write_agent(tmp_path, GOOD, YAML), server=fake_server)
-    await host.wait_event("registration lost")
+    await host.wait_event("registration failed")
     host.signal(number, group=True)
     assert await host.exit_code() == 0
     assert "Traceback" not in host.output()

@@ -44,5 +44,5 @@ async def test_refusing_proxy_is_no_refusal_of_the_credentials(
     """407 comes from the proxy: the host goes on trying, and the log has the status."""
     async with Proxy(refuses=True).open() as proxy:
         host = await run_host(write_agent(tmp_path, CODE, YAML), server=fake_server, env={"HTTP_PROXY": proxy.url})
-        lost = await host.wait_event("registration lost", count=2)
+        lost = await host.wait_event("registration failed", count=2)
         assert "407" in lost.fields["reason"]

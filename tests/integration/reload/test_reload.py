@@ -150,6 +150,25 @@ async def test_live_keys_change_without_a_new_generation_or_registration(edited:
     assert len(edited.host.events("registered")) == 1
 
 
+async def test_permissions_and_settings_hold_for_the_next_job(edited: Edited) -> None:
+    """Live: the code is not imported again, the registration stays, and the job that runs keeps what it has."""
+    tells = CODE.replace("str(VERSION)", "f\"{ctx.token_claims().video.can_publish} {ctx.settings['voice']}\"")
+    settings = YAML + "settings: { voice: alba }\n"
+    await edited.change(yaml=settings, code=tells)
+    assert await edited.job("second") == "True alba"
+    generations = len(edited.host.events("template ready"))
+    await edited.change(yaml=settings.replace("alba", "nova") + "permissions: { can_publish: false }\n")
+    assert await edited.job("third") == "False nova"
+    [said] = edited.host.events("change applied", kind="live")[-1:]
+    assert said.fields["changed"] == [
+        {"what": "permissions.can_publish", "old": "true", "new": "false"},
+        {"what": "settings.voice", "old": "alba", "new": "nova"},
+    ]
+    assert len(edited.host.events("template ready")) == generations
+    assert len(edited.host.events("registered")) == 1
+    await edited.wait_running(3)
+
+
 async def test_reload_is_over_when_the_server_knows_of_it(edited: Edited) -> None:
     """Whoever dispatches on the line `reloaded` finds the load, the name and the rules that the file has now."""
     for number in range(4):

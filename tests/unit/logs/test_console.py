@@ -125,6 +125,11 @@ def test_banner_wraps_and_ends_with_a_free_row() -> None:
     assert shown[-2:] == ["", ""]
 
 
+def test_line_begins_at_the_left_of_the_window() -> None:
+    """Where the terminal has just written ^C."""
+    assert ConsoleLines(width=lambda: 80)(line("draining")).startswith("\r")
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_users_traceback_stands_in_a_frame_after_an_edit(width: int) -> None:
     """What a failed reload shows; other tracebacks are plain, to be copied."""
