@@ -20,6 +20,10 @@ class HostState(Enum):
     STOPPED = "stopped"
 
 
+BROKEN_AFTER_FAILURES = 3
+"""So many processes in a row that did not get ready, and none that waits: the next job would fail, too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPart:
     """One limit of `load` and how much of it is used, both in the limit's own unit (jobs, or a ratio 0..1)."""
@@ -68,7 +72,8 @@ class AgentStatus:
     """One agent. `registered` is what the LiveKit server was last heard to say; `registers` whether it is asked at all.
 
     `slots_total` None: no limit of its own. `slots_used` counts accepted jobs that have not started yet, `jobs` those
-    that run, `idle` the processes that wait. `load` is the largest fraction of a limit, 0 where there is none.
+    that run, `idle` the processes that wait, `failures` those in a row that did not get ready. `load` is the largest
+    fraction of a limit, 0 where there is none.
     `generations` and `registrations` hold the current one and the older ones that still have jobs, newest first.
     One that a reload `removed` is here as long as a job of it runs: it takes no more, and has no current ones.
     """
@@ -82,6 +87,7 @@ class AgentStatus:
     generation: int = 1
     jobs: int = 0
     idle: int = 0
+    failures: int = 0
     slots_total: int | None = None
     slots_used: int = 0
     full: bool = False
@@ -95,6 +101,11 @@ class AgentStatus:
     def slots_free(self) -> int | None:
         """How many more jobs the agent may take; None: any number."""
         return None if self.slots_total is None else max(0, self.slots_total - self.slots_used)
+
+    @property
+    def starts(self) -> bool:
+        """Whether a job has a process to run in, as far as is known."""
+        return self.failures < BROKEN_AFTER_FAILURES or self.idle > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +145,7 @@ class HostStatus:
 
     @property
     def ready(self) -> bool:
-        """Running, and at least one agent is registered: new jobs can come."""
+        """Running, and at least one agent is registered whose processes start: new jobs can come."""
         return self.reason == ""
 
     @property
@@ -144,6 +155,8 @@ class HostStatus:
             return str(self.state.value)
         if not any(agent.registered for agent in self.agents):
             return "not registered with the LiveKit server"
+        if not any(agent.registered and agent.starts for agent in self.agents):
+            return "job processes do not start"
         return ""
 
     @property

@@ -44,6 +44,7 @@ def host_status(
 def _agent_status(agent: HostedAgent, fleet: Fleet) -> AgentStatus:
     registration = agent.registration
     parts = fleet.load.parts(agent.id)
+    pool = agent.generation.pool.statistics()
     return AgentStatus(
         id=agent.id,
         agent_name=agent.config.agent_name,
@@ -53,7 +54,8 @@ def _agent_status(agent: HostedAgent, fleet: Fleet) -> AgentStatus:
         worker_id=registration.worker_id if registration is not None else "",
         generation=agent.generation.number,
         jobs=fleet.jobs.of_agent(agent.id),
-        idle=agent.generation.pool.statistics().idle,
+        idle=pool.idle,
+        failures=pool.failures,
         slots_total=agent.config.load.max_jobs,
         slots_used=fleet.slots.used_by(agent.id),
         full=fleet.load.is_full(agent.id),

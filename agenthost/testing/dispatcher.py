@@ -137,6 +137,7 @@ class Dispatcher:
                 if answer.available and self.faults.lose_assignments:
                     return _result(job, OfferOutcome.LOST, offered_at, answers)
                 if answer.available:
+                    await asyncio.sleep(self.faults.assign_delay)
                     return await self._assign(worker, job, answer, offered_at, answers)
             except WorkerGone:
                 continue  # the next worker is asked, as on the real server

@@ -113,6 +113,7 @@ class Faults:
     garbage           `register` is answered with bytes that are no message
     register_delay    seconds before `register` is answered
     lose_assignments  a worker that accepts an offer hears nothing more of it
+    assign_delay      seconds between the acceptance of an offer and its assignment
     fail_calls        HTTP status of every call of the server API, instead of an answer
     clock_offset      seconds by which the clock of the server API is ahead
     """
@@ -123,6 +124,7 @@ class Faults:
     garbage: bool = False
     register_delay: float = 0.0
     lose_assignments: bool = False
+    assign_delay: float = 0.0
     fail_calls: int | None = None
     clock_offset: float = 0.0
 

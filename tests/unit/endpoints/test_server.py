@@ -66,6 +66,9 @@ async def test_healthz_is_200_also_while_draining(server: Server) -> None:
             replace(RUNNING, agents=(replace(AGENT, registered=False),)),
             (503, "not ready: not registered with the LiveKit server\n"),
         ),
+        (replace(RUNNING, agents=(replace(AGENT, failures=3),)), (503, "not ready: job processes do not start\n")),
+        (replace(RUNNING, agents=(replace(AGENT, failures=3, idle=1),)), (200, "ready\n")),
+        (replace(RUNNING, agents=(replace(AGENT, failures=3), AGENT)), (200, "ready\n")),
     ],
 )
 async def test_readyz_says_why_not_without_names(server: Server, status: HostStatus, answer: tuple[int, str]) -> None:
