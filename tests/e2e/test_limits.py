@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 from livekit import api
 
@@ -33,7 +34,7 @@ async def test_empty_room_ends_the_job_once_the_last_person_is_gone_for_that_lon
     participant: Join,
     livekit_api: api.LiveKitAPI,
 ) -> None:
-    """Not before, while somebody is there; then as a success with that reason, and the agent leaves the room."""
+    """Scenario 40. Not before, while somebody is there; then as a success with that reason, and the process is gone."""
     host = await run_host(write_agent(tmp_path, CODE, YAML), server=livekit_server)
     await host.wait_event("registered")
     caller = await participant("lonely-room")
@@ -46,3 +47,4 @@ async def test_empty_room_ends_the_job_once_the_last_person_is_gone_for_that_lon
     assert stopping.at - connected.at > 1.5
     ended = await host.wait_event("job ended")
     assert (ended.fields["outcome"], ended.fields["reason"]) == ("stopped", "empty_room")
+    assert not psutil.pid_exists(ended.fields["pid"])

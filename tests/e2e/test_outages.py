@@ -29,6 +29,7 @@ entrypoint: my_agent:entrypoint
 http: { listen: none }
 control: { socket: none }
 recovery: true
+load: { max_jobs: 5 }
 restart: on-failure
 drain_timeout: 100ms
 log_level: DEBUG

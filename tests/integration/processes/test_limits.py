@@ -3,6 +3,7 @@
 import signal
 import time
 
+import psutil
 import pytest
 
 from agenthost.jobs import JobStatus
@@ -69,14 +70,19 @@ async def entrypoint(ctx: JobContext) -> None:
 
 
 async def test_max_duration_ends_a_job_politely(start_any: Start) -> None:
-    """A success with its reason; the shutdown callbacks run and hear it."""
-    agent = await start_any(ENDS, "limits: { max_duration: 1s }")
+    """Scenario 40: a success with its reason; the shutdown callbacks run and hear it; process and slot are free."""
+    agent = await start_any(ENDS, "limits: { max_duration: 1s }\nload: { max_jobs: 1 }")
     job = await agent.offer()
     await agent.host.wait_event("job stopping", job_id=job, reason="max_duration")
     agent.let_go("asked to stop")
     await agent.host.wait_event("callback begins: max_duration", job_id=job)
     await agent.ended(job, JobStatus.SUCCESS)
-    assert (await agent.host.wait_event("job ended", job_id=job)).fields["reason"] == "max_duration"
+    ended = await agent.host.wait_event("job ended", job_id=job)
+    assert ended.fields["reason"] == "max_duration"
+    assert not psutil.pid_exists(ended.fields["pid"])
+    agent.let_go("enough")
+    await agent.server.wait_report("probe", lambda report: report.available)  # its slot is free
+    assert (await agent.try_offer()).assigned
 
 
 async def test_overlong_session_end_and_callback_are_cut_at_their_limits(start: Start) -> None:
@@ -91,6 +97,37 @@ async def test_overlong_session_end_and_callback_are_cut_at_their_limits(start: 
     ]
     assert 0.8 < callback.at - session_end.at < 3
     await agent.ended(job, JobStatus.SUCCESS)
+
+
+HANGS_AT_THE_END = """
+async def session_end(ctx):
+    await asyncio.sleep(600)
+
+async def hook():
+    await asyncio.sleep(12)
+    print("the hook is done")
+
+async def entrypoint(ctx: JobContext) -> None:
+    ctx.add_shutdown_callback(hook)
+    ctx.shutdown("done")
+"""
+
+
+@pytest.mark.slow(15)
+async def test_hook_that_takes_long_completes_behind_a_session_end_that_hangs(start: Start) -> None:
+    """Scenario 19: more than the default of limits.shutdown; the phases are in the log with their durations."""
+    limits = "session_end: my_agent:session_end\nlimits: { session_end: 1s, shutdown: 60s }"
+    agent = await start(HANGS_AT_THE_END, limits)
+    job = await agent.offer()
+    await agent.ended(job, JobStatus.SUCCESS, timeout=60)
+    await agent.host.wait_event("the hook is done", job_id=job)
+    cut = await agent.host.wait_event("took too long and is cancelled", job_id=job)
+    assert (cut.fields["phase"], cut.fields["limit_seconds"]) == ("session_end", 1)
+    over = agent.host.events("a phase of the end is over", job_id=job)
+    seconds = {line.fields["phase"]: line.fields["seconds"] for line in over}
+    assert list(seconds) == ["entrypoint", "session_end", "callbacks"]
+    assert 1 <= seconds["session_end"] < seconds["callbacks"]
+    assert seconds["callbacks"] >= 12
 
 
 async def test_job_that_will_not_end_is_killed_at_the_drain_deadline_plus_shutdown(start_any: Start) -> None:

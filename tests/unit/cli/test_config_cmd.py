@@ -49,3 +49,14 @@ def test_a_broken_file_is_reported_as_everywhere(file: Path, capsys: pytest.Capt
     written = capsys.readouterr()
     assert written.out == ""
     assert "error[AH101]" in written.err
+
+
+def test_every_time_limit_in_force_is_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scenario 19: those of the file, and the defaults of the others."""
+    file.write_text("entrypoint: agent_code:entrypoint\nlimits: { shutdown: 60s }\n")
+    main(["config", "show", "--resolved"])
+    shown = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines() if ":" in line)
+    found = {key.strip(): value.strip() for key, value in shown.items()}
+    limits = {"init": "10s", "connect": "10s", "unresponsive": "60s", "shutdown": "60s", "session_end": "5m"}
+    limits |= {"max_duration": "none", "empty_room": "none", "drain_timeout": "30m"}
+    assert {key: found[key] for key in limits} == limits
