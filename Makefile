@@ -26,7 +26,7 @@ help:
 	@echo 'make check  run the checks and the fast tests'
 	@echo 'make bench  measure, and write docs/bench.md'
 	@echo 'make versions  run the voice tests on the oldest and newest livekit-agents'
-	@echo 'make chaos  harm hosts at random for twenty minutes, and count what is lost, beside livekit-agents'
+	@echo 'make chaos  harm hosts at random for half an hour, and count what is lost, beside livekit-agents'
 	@echo 'make clean  remove what these commands made'
 
 run: $(READY)
