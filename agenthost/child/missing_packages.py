@@ -34,6 +34,8 @@ def _for_missing(name: str, traceback: TracebackType | None) -> str:
         return _install_plugin(_written_plugin(traceback))
     if name.startswith(f"{_PLUGINS}."):
         return _install_plugin(name.removeprefix(f"{_PLUGINS}.").partition(".")[0])
+    if name == "dotenv":  # what nearly every script of livekit-agents begins with, and no package is called
+        return "python-dotenv is not installed: `pip install python-dotenv`"
     return ""
 
 

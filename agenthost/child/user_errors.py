@@ -76,5 +76,5 @@ def _places(error: BaseException) -> Iterator[tuple[str, int]]:
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
         installed = file.startswith(_INSTALLED)  # site-packages is inside the standard library's folder
-        if installed or not file.startswith((_OURS, _STANDARD, "<")):
+        if not file.startswith(_OURS) and (installed or not file.startswith((_STANDARD, "<"))):
             yield file, line

@@ -26,6 +26,7 @@ from agenthost.child.missing_packages import VOICE, hint
             "`pip install livekit-plugins-silero`",
         ),
         (ModuleNotFoundError("No module named 'livekit.plugins'", name="livekit.plugins"), "livekit-plugins-…"),
+        (ModuleNotFoundError("No module named 'dotenv'", name="dotenv"), "`pip install python-dotenv`"),
         (
             RuntimeError("The AgentServer currently only supports registering only one rtc_session"),
             "a second agent under `agents:`",

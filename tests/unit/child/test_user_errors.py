@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from agenthost.child import user_errors
+from agenthost.child.entrypoint import resolve
 from agenthost.child.user_errors import MAX_TEXT, describe_failure, error_text, traceback_text, user_place
 from agenthost.context.calls import taken_by
 from agenthost.errors import EntrypointError
@@ -84,6 +86,16 @@ def test_user_place_of_text_that_is_no_file_is_the_line_that_read_it() -> None:
 def test_user_place_is_empty_where_no_user_code_ran() -> None:
     """An error that was never raised has no place."""
     assert user_place(ValueError()) == ("", 0)
+
+
+def test_agenthost_is_no_user_code_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a checkout it is not among the packages of the interpreter; everywhere else it is."""
+    monkeypatch.setattr(user_errors, "_INSTALLED", (str(Path(user_errors.__file__).parents[2]),))
+    with pytest.raises(EntrypointError) as failed:
+        resolve("no_such_module:entrypoint")
+    error = failed.value
+    assert error.__traceback__ is not None
+    assert user_place(error.with_traceback(error.__traceback__.tb_next)) == ("", 0)
 
 
 def test_traceback_has_the_users_frames_and_none_of_ours() -> None:
