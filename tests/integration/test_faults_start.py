@@ -121,6 +121,23 @@ async def test_taken_port_is_refused_with_its_number(
     assert "http.listen" in said
 
 
+async def test_two_hosts_of_one_machine_each_have_a_port_of_their_own(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """Scenario 36: port 0 is any free one, and each says which it is."""
+    ports = set()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        file = write_agent(tmp_path / name, GOOD, YAML.replace("listen: none", 'listen: "127.0.0.1:0"'))
+        host = await run_host(file, server=fake_server, cwd=tmp_path / name)
+        started = await host.wait_event("host started", timeout=30)
+        listening = await host.wait_event("http listening")
+        assert listening.fields["address"] == started.fields["http"]
+        assert (await host.http("/healthz"))[0] == 200
+        ports.add(listening.fields["address"])
+    assert len(ports) == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_before_the_first_registration_ends_it_well(
     tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost, number: signal.Signals

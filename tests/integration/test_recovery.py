@@ -150,6 +150,19 @@ async def test_agent_that_is_away_for_a_moment_is_not_replaced(fake_server: Fake
     assert (host.recovered, other.recovered) == (0, 0)
 
 
+async def test_job_that_is_not_listed_yet_and_joins_late_is_not_taken_for_lost() -> None:
+    """The server lists a job 5 s late, and an agent may take 20 s to join; another host looks at the room meanwhile."""
+    scale = 20.0
+    async with FakeLiveKitServer(list_lag=5.0 / scale) as server, AsyncExitStack() as stack:
+        slow = await stack.enter_async_context(RecoveringHost(server, scale=scale, joins_after=20.0 / scale))
+        await call(server, "room")
+        await poll(lambda: slow.serves, timeout=SOON, what="nobody answered")
+        eager = await stack.enter_async_context(RecoveringHost(server, scale=scale))
+        await poll(lambda: eager.api.calls, timeout=SOON, what="it never looked")
+        await wait_served(server, "room")
+        await stays_so(lambda: agents_in(server, "room") == 1 and not eager.recovered)
+
+
 @pytest.mark.parametrize("people", [0, 1])
 async def test_only_rooms_with_people_are_served_again(
     fake_server: FakeLiveKitServer, start: Start, people: int

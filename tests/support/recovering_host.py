@@ -41,6 +41,7 @@ class RecoveringHost:
     serves      dispatch id → identity of the agent in the room
     refuses     what its rules say to every offer of recovery ("": they accept)
     answers     False: offers stay unanswered
+    joins_after seconds from its answer until the agent is in the room
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class RecoveringHost:
         sweep: bool = True,
         refuses: str = "",
         draining: bool = False,
+        joins_after: float = 0.0,
     ) -> None:
         self.serves: dict[str, str] = {}
         self.capacity = capacity
         self.refuses = refuses
         self.answers = True
         self.draining = draining
+        self.joins_after = joins_after
         self.metrics = Metrics()
         self.failures: list[BaseException] = []
         self._server = server
@@ -170,6 +173,7 @@ class RecoveringHost:
 
     async def _join(self, room: str, identity: str) -> None:
         kind = models.ParticipantInfo.Kind.AGENT
+        await asyncio.sleep(self.joins_after)
         await self._server.join(room, identity, kind=kind, attributes={"lk.agent_name": AGENT})
 
     def _spawn(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
