@@ -5,6 +5,7 @@ value was written, which for a default of all agents is the top of the file.
 """
 
 import re
+from collections.abc import Sequence
 
 from agenthost.config.accept_templates import check_accept
 from agenthost.config.collector import Collector, rename, rewrite
@@ -13,7 +14,7 @@ from agenthost.config.example_checks import check_example
 from agenthost.config.findings import Related
 from agenthost.config.host_fields import NOT_A_DEFAULT
 from agenthost.config.model import Config
-from agenthost.config.nodes import Keys, Node, data, find, nearest
+from agenthost.config.nodes import Keys, Node, data, find, nearest, walk
 from agenthost.config.problems import Problem
 from agenthost.config.resolve import Resolved
 from agenthost.config.rule_checks import check_rules
@@ -23,6 +24,7 @@ _RESERVED_VARIABLES = ("PYTHON", "LD_", "OPENBLAS_", "TOKIO_", "MALLOC_")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ID = re.compile(r"[^\s{}\x00-\x1f]{1,128}")
 _MAX_DEPLOYMENT_BYTES = 64
+_TEXTS_HERE = frozenset({"True", "TRUE", "False", "FALSE", "Null", "NULL"})
 
 
 def check_placement(root: Node, findings: Collector) -> None:
@@ -55,6 +57,9 @@ def check_agents(resolved: Resolved, findings: Collector) -> None:
         _check_permissions(agent, findings)
         _check_pool(name, agent, resolved, findings)
         _check_requests(agent, findings)
+        _check_words([agent], ("settings",), findings)
+        _check_words(_items(agent, ("requests", "rules")), ("when",), findings)
+    _check_words(_items(resolved.host, ("tests",)), ("request",), findings)
     _check_unique_registrations(resolved, findings)
     _check_tests(resolved, findings)
 
@@ -203,6 +208,21 @@ def _check_requests(agent: Node, findings: Collector) -> None:
             problems.append(Problem(path=path, code="AH114", message=message, hint=hint))
     for problem in problems:
         report_problem(problem, agent, findings)
+
+
+def _check_words(holders: Sequence[Node], path: Keys, findings: Collector) -> None:
+    """Words that other readers of YAML take for booleans or null, where any value is fine and no schema notices."""
+    for free in filter(None, (find(holder, path) for holder in holders)):
+        for _, node in walk(free):
+            if node.is_scalar and not node.quoted and node.text in _TEXTS_HERE:
+                hint = f'write `{node.text.lower()}`, or "{node.text}"'
+                findings.warn("AH125", f"`{node.text}` is a text here", node, hint=hint)
+
+
+def _items(node: Node, path: Keys) -> tuple[Node, ...]:
+    """The items of the list at `path`; none where there is no list."""
+    found = find(node, path)
+    return found.items if found else ()
 
 
 def _plain(node: Node) -> dict[str, object]:

@@ -109,6 +109,12 @@ _SCHEMA = _codes(
     ("AH122", "not a ratio", "Ratios are written `70%` or `0.7`."),
     ("AH124", "not a boolean", "Booleans are `true` and `false`. `yes`, `no`, `on` and `off` are texts here."),
     (
+        "AH125",
+        "a text that looks like a boolean",
+        "`True`, `FALSE` and `Null` are texts here; the boolean is `true`, nothing is `null`. Put the text in quotes "
+        "if it is one.",
+    ),
+    (
         "AH130",
         "a newer version of the file",
         "The file says `version: N` for an N that this agenthost does not know. Upgrade agenthost.",

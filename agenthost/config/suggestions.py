@@ -132,7 +132,7 @@ def suggest_value(written: str, choices: Iterable[str]) -> str:
     allowed = list(choices)
     by_fold = {choice.lower().replace("-", "_"): choice for choice in allowed}
     folded = written.lower().replace("-", "_")
-    synonyms = {"warn": "WARNING", "fatal": "CRITICAL", "deny": "reject", "allow": "accept", "on_failure": "on-failure"}
+    synonyms = {"warn": "WARNING", "fatal": "CRITICAL", "allow": "accept", "on_failure": "on-failure"}
     if folded in by_fold:
         return by_fold[folded]
     if synonyms.get(folded) in allowed:
