@@ -81,7 +81,7 @@ def shell(command: str) -> Callable[[Path], None]:
 def vim(*options: str) -> Callable[[Path], None]:
     def save(file: Path) -> None:
         command = ["vim", "-u", "NONE", "-i", "NONE", "-es", "-N"]
-        for option in options:
+        for option in ("backupskip=", *options):  # by itself vim makes no backups below /tmp, where tests are
             command += ["-c", f"set {option}"]
         command += ["-c", "normal Aedited", "-c", "wq", str(file)]
         subprocess.run(command, check=True, timeout=WAIT)
