@@ -225,7 +225,8 @@ class Reloader:
             )
             return
         for line in changed:
-            self._log.info("change applied", agent=line.agent, kind=line.kind, changed=list(map(_field, line.told)))
+            told = {"changed": [_field(one) for one in line.told]} if line.told else {}
+            self._log.bind(agent=line.agent, kind=line.kind, **told).info("change applied")
         level = log.info if changed or mended else log.debug
         level("reloaded", changes=len(changed), seconds=round(report.seconds, 3))
 

@@ -11,19 +11,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from tests.support.host import HostProcess, write_agent
 
 CODE = """
+import time
 from pathlib import Path
 
 import voice
 
 
 async def entrypoint(ctx):
-    Path(f"{ctx.room.name}.ran").write_text(str(voice.VERSION))
+    Path(f"{ctx.room.name}.ran").write_text(f"{voice.VERSION} {time.monotonic()}")
 """
 YAML = """
 agent_name: light
@@ -33,7 +35,7 @@ load: { max_jobs: 10 }
 http: { listen: none }
 reload: { watch: [config, code] }
 """
-PHASES = ("notice", "reload", "job", "total")
+PHASES = ("notice", "read and import", "take over", "job", "total")
 
 
 async def main(edits: int) -> str:
@@ -56,18 +58,21 @@ async def main(edits: int) -> str:
 
 
 async def measure(host: HostProcess, server: FakeLiveKitServer, folder: Path, version: int) -> tuple[float, ...]:
-    """Seconds until the edit was noticed (debounce included), reloaded, run to its end by a job; and their sum."""
+    """Seconds until the edit was noticed (debounce included), the new template had imported its code, the server knew
+    of it, and a job that was offered then was in its entrypoint; and their sum.
+    """
     saved = time.monotonic()
     (folder / "voice.py").write_text(f"VERSION = {version}\n")
     noticed = await host.wait_event("reload wanted", count=version)
+    imported = await host.wait_event("template ready", count=version + 1)
     reloaded = await host.wait_event("reloaded", count=version)
     room = f"room-{version}"
     await server.offer(room, agent_name="light")
     await host.wait_event("job ended", room=room)
-    done = time.monotonic()
-    ran = (folder / f"{room}.ran").read_text()
+    ran, began = (folder / f"{room}.ran").read_text().split()
     assert ran == str(version), f"the job ran {ran} instead of {version}"
-    return noticed.at - saved, reloaded.at - noticed.at, done - reloaded.at, done - saved
+    moments = (saved, noticed.at, imported.at, reloaded.at, float(began))
+    return *(after - before for before, after in pairwise(moments)), moments[-1] - moments[0]
 
 
 def _figures(seconds: Sequence[float]) -> str:
