@@ -4,7 +4,6 @@ Runs on the host's loop. `agents` and everything else are asked anew each time: 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -20,11 +19,9 @@ from agenthost.logs.events import get_logger
 from agenthost.recovery.recovery import Recovery
 from agenthost.recovery.restarting import EndedJob
 from agenthost.recovery.room_check import DoubtfulJob
+from agenthost.recovery.server_api import ServerApi
 from agenthost.recovery.sweeping import Watched
 from agenthost.recovery.values import DispatchInfo
-
-if TYPE_CHECKING:
-    from agenthost.recovery.server_api import ServerApi
 
 UNJOINED_SECONDS = 10.0
 """A job that has not joined after this long may be one whose room has closed."""
@@ -37,9 +34,7 @@ _NEVER = Restart(on_failure=False, attempts=0, backoff=0.0)
 def recovery_of(fleet: Fleet, session: aiohttp.ClientSession, tasks: Tasks) -> Recovery:
     """The recovery of a host, told of every job that ends and of every offer that it could not take."""
 
-    def connect(livekit: LiveKitConfig) -> "ServerApi":
-        from agenthost.recovery.server_api import ServerApi  # its messages are 2 MB that most hosts never need
-
+    def connect(livekit: LiveKitConfig) -> ServerApi:
         keys = Credentials(api_key=livekit.api_key, api_secret=livekit.api_secret)
         return ServerApi(session, url=livekit.url, sign=lambda room: call_token(keys, room), proxy=livekit.proxy)
 
