@@ -1,9 +1,12 @@
 """The tokens that the host signs, read back with the key."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
 import jwt
+import pytest
 
 from agenthost.config.model import Permissions
 from agenthost.dispatch.token import Credentials, api_token, job_token, worker_token
@@ -78,3 +81,24 @@ def test_worker_token_may_register_and_nothing_else() -> None:
 def test_secret_is_in_no_text_of_the_credentials() -> None:
     """A credentials object may end up in a log."""
     assert KEYS.api_secret not in repr(KEYS) + str(KEYS)
+
+
+@pytest.mark.parametrize("token", ["", "no token", "a.b", "a.b.c", "a.Zm9v.c", "a.W10.c", "a.\u00e9.c"])
+def test_what_is_no_token_is_said_to_be_none(token: str) -> None:
+    """Three parts, the middle one a JSON object: whatever else a server sends."""
+    with pytest.raises(ValueError, match="the server's token"):
+        job_token(token, LISTENER, KEYS)
+
+
+def test_names_of_every_alphabet_survive() -> None:
+    """As they are signed, and whatever length the parts are padded to."""
+    for name in ("\u00e9", "\u65e5\u672c", "a", "ab", "abc", "abcd"):
+        told = jwt.encode({**SERVERS, "name": name}, "the server's own secret, 32 characters long")
+        assert read(job_token(told, LISTENER, KEYS))["name"] == name
+
+
+def test_no_library_of_ciphers_is_loaded() -> None:
+    """It would be 4 MB of every host."""
+    code = "import sys, agenthost.host.host; print([name for name in ('jwt', 'cryptography') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
