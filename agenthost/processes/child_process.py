@@ -53,6 +53,7 @@ class ChildProcess:
         self._channel: AsyncChannel | None = None
         self._relay: OutputRelay | None = None
         self._channel_closed = asyncio.Event()
+        self._deaf: asyncio.TimerHandle | None = None
         self._finish: asyncio.Task[None] | None = None
         # Nobody need wait for each of the three; a failure is told by `ended` too.
         self.started.add_done_callback(_look_at_exception)
@@ -146,8 +147,10 @@ class ChildProcess:
         self._channel_closed.set()
         if self._channel is not None and self._channel.fault:
             self.log.error("process talks nonsense", agent=self.agent, pid=self.pid, error=self._channel.fault)
+        if self._finish is not None:
+            return
         # Without a channel it is of no use to anybody; it normally ends within milliseconds.
-        asyncio.get_running_loop().call_later(_DEAF_SECONDS, self.kill)
+        self._deaf = asyncio.get_running_loop().call_later(_DEAF_SECONDS, self.kill)
         if self.pid is None:
             self.refuse(TemplateGone("the template died before it could fork"))
             self._exited(None)
@@ -172,13 +175,22 @@ class ChildProcess:
                     await self._relay.drained()
         except TimeoutError:
             pass  # somebody outside the session holds a copy of an end; its words are not this process's
-        if self._channel is not None:
-            self._channel.close()
-        if self._relay is not None:
-            self._relay.close()
+        self._let_go()
         self.death = self._home.oom.explain(status, killed_because=self.killed_because)
         _reject(self.ready, ProcessFailed(f"the process ended before it was ready: {self.death}"))
         _resolve(self.ended, status)
+
+    def _let_go(self) -> None:
+        """Of all that refers back to this process: without cycles it is freed at once, not when the collector runs."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._relay is not None:
+            self._relay.close()
+            self._relay = None
+        if self._deaf is not None:
+            self._deaf.cancel()
+            self._deaf = None
 
 
 class TemplateGone(ProcessFailed):

@@ -61,7 +61,7 @@ class JobProcess(ChildProcess):
         self.last_words: Ended | None = None
         self.init_failure: InitFailed | None = None
         self.died_idle = False
-        self.on_message: Callable[[Message], None] = lambda message: None
+        self.on_message: Callable[[Message], None] = _unheard
         self._kill_timer: asyncio.TimerHandle | None = None
         self.running.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.ended.add_done_callback(self._on_ended)
@@ -164,6 +164,11 @@ class JobProcess(ChildProcess):
     def _on_ended(self, _: object) -> None:
         if self._kill_timer is not None:
             self._kill_timer.cancel()
+        self.on_message = _unheard  # the job's method, and the job has this process: a cycle
         self.move(JobProcessState.EXITED)
         if not self.running.done():
             self.running.set_exception(ProcessFailed(f"the process ended before the job started: {self.death}"))
+
+
+def _unheard(_message: Message) -> None:
+    """While no job wants to hear it."""

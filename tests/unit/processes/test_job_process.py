@@ -1,9 +1,11 @@
 """The states of a job process as the host sees them; the process itself is played by the test."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
+import weakref
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -188,3 +190,36 @@ async def test_process_discarded_while_it_is_opened_is_never_started(home: Proce
         await opening
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(ends.theirs[0])
+
+
+async def test_process_that_has_ended_is_freed_without_the_collector(home: ProcessHome) -> None:
+    """Nothing of it refers back to it, the job that heard it included: a thousand jobs leave no garbage behind."""
+
+    class Job:
+        def __init__(self, process: JobProcess) -> None:
+            self.process = process
+            process.on_message = self.hear
+
+        def hear(self, message: Message) -> None:
+            """Only its being there matters."""
+
+    async def run_one() -> "weakref.ref[JobProcess]":
+        host = JobProcess(number=1, agent="support", home=home)
+        ends = ProcessEnds.open()
+        await host.open(ends)
+        played = Played(host, ends)
+        ends.close_theirs()
+        await idle(played)
+        job = Job(host)
+        played.close()
+        job.process.kill()
+        await host.ended
+        return weakref.ref(host)
+
+    gc.collect()
+    gc.disable()
+    try:
+        freed = await run_one()
+        await poll(lambda: freed() is None, timeout=5, what="something keeps the process")
+    finally:
+        gc.enable()
