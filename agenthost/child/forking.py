@@ -21,7 +21,7 @@ def fork_detached(run: Callable[[], int], host_pid: int) -> None:
     flush_output()  # what is buffered now would be written again by the child
     # User code that ignores SIGCHLD has the kernel reap our child, whose exit code is needed here.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    intermediate = os.fork()
+    intermediate = kernel.fork_untold()
     if intermediate:
         _, status = os.waitpid(intermediate, 0)
         refused = os.waitstatus_to_exitcode(status)

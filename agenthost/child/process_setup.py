@@ -42,7 +42,7 @@ class Descriptors:
 def wait_for_host(intermediate: int, host_pid: int) -> None:
     """Return once the host is this process's parent and will take it along when it dies; exit if it is gone.
 
-    `intermediate` is the first of the two forks; it exits at once, so this is a matter of microseconds.
+    `intermediate` is the first of the two forks; it exits at once, but what it shares with this one is torn down then.
     """
     while os.getppid() == intermediate:
         os.sched_yield()
@@ -70,7 +70,7 @@ def print_at_once() -> None:
     User code may have put streams of its own in their place, with or without such a setting.
     """
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        if isinstance(stream, io.TextIOWrapper) and not stream.closed:
+        if isinstance(stream, io.TextIOWrapper) and not stream.closed and not stream.line_buffering:
             stream.reconfigure(line_buffering=True)
 
 

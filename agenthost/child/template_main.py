@@ -48,6 +48,7 @@ def run_template(request: ForkProcess, descriptors: Descriptors, *, host_pid: in
     except BaseException as error:
         control.send(encode(describe_failure(phase, error)))
         return 1
+    pipe_handler.set_levels(spec.log_level, spec.log_levels)  # whatever user code set when it was imported
     gc.collect()
     gc.freeze()
     collapse_large()

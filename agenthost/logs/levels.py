@@ -46,6 +46,7 @@ class LevelSetter:
 
     def __init__(self) -> None:
         self._set: tuple[str, ...] = ()
+        self._applied: tuple[str, Mapping[str, str]] | None = None
 
     def apply(self, level: str, levels: Mapping[str, str]) -> None:
         """`level` for all, `levels` (logger name → level name) for some; libraries in QUIET unless listed there.
@@ -61,12 +62,18 @@ class LevelSetter:
             _set(logging.getLogger(name), LEVELS[own])
         _set(logging.getLogger(), LEVELS[level])
         self._set = tuple(wanted)
+        self._applied = (level, dict(levels))
+
+    def applied(self, level: str, levels: Mapping[str, str]) -> bool:
+        """Whether this is what was set last; user code may have set something else since."""
+        return self._applied == (level, levels)
 
     def reset(self) -> None:
         """Take back all that was set, except the root logger's level."""
         for name in self._set:
             _set(logging.getLogger(name), logging.NOTSET)
         self._set = ()
+        self._applied = None
 
 
 def _set(logger: logging.Logger, level: int) -> None:

@@ -22,7 +22,8 @@ from agenthost.logs.lines import encode_line, line_of
 def install(fd: int, *, level: str, levels: Mapping[str, str]) -> None:
     """From now on, every record of this process goes to `fd`.
 
-    Called again (after a fork) it replaces what it installed before. The descriptor stays the caller's.
+    Called again (after a fork) it replaces what it installed before; levels that are as they were are not set again.
+    The descriptor stays the caller's.
     """
     installed = _installed()
     if installed:
@@ -31,7 +32,8 @@ def install(fd: int, *, level: str, levels: Mapping[str, str]) -> None:
         logging.getLogger().handlers.insert(0, _PipeHandler(fd))
     if not isinstance(logging.getLogRecordFactory(), _RecordFactory):
         logging.setLogRecordFactory(_RecordFactory(logging.getLogRecordFactory()))
-    _LEVELS.apply(level, levels)
+    if not (installed and _LEVELS.applied(level, levels)):
+        _LEVELS.apply(level, levels)
 
 
 def set_levels(level: str, levels: Mapping[str, str]) -> None:

@@ -29,27 +29,45 @@ def test_new_process_is_a_child_of_the_subreaper_and_exits_with_its_code(before:
     assert run_script(FORK.format(template=before)) == [True, 7]
 
 
-def test_refused_fork_is_an_error_with_its_reason() -> None:
-    """The intermediate process cannot fork: the template hears of it."""
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_refused_fork_is_an_error_with_its_reason(which: str) -> None:
+    """The template cannot fork, or the intermediate process cannot: the template hears of both."""
     code = """
-        import os, resource
+        import os
+        from agenthost import kernel
         from agenthost.child import forking
-        real, calls = os.fork, []
 
-        def fork():
-            calls.append(1)
-            if len(calls) == 2:
-                raise BlockingIOError(11, "Resource temporarily unavailable")
-            return real()
+        def refuse():
+            raise BlockingIOError(11, "Resource temporarily unavailable")
 
-        os.fork = fork
+        if "{which}" == "first":
+            kernel.fork_untold = refuse
+        else:
+            os.fork = refuse
         try:
             forking.fork_detached(lambda: 0, os.getpid())
             result = "no error"
         except OSError as error:
             result = [error.errno, error.strerror]
     """
-    assert run_script(code) == [11, "Resource temporarily unavailable"]
+    assert run_script(code.replace("{which}", which)) == [11, "Resource temporarily unavailable"]
+
+
+def test_fork_handlers_run_in_the_new_process_and_not_in_the_template() -> None:
+    """Those of user code: once before the fork that makes the new process, and once in it."""
+    code = """
+        import os
+        from agenthost.child.forking import fork_detached
+        from agenthost import kernel
+        kernel.become_subreaper()
+        told = []
+        os.register_at_fork(before=lambda: told.append("before"), after_in_child=lambda: told.append("child"))
+        reader, writer = os.pipe()
+        fork_detached(lambda: os.write(writer, " ".join(told).encode()) and 0, os.getpid())
+        result = [os.read(reader, 100).decode(), told]
+        os.wait()
+    """
+    assert run_script(code) == ["before child", []]
 
 
 def test_buffered_output_is_written_once() -> None:
