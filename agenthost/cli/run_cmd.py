@@ -125,6 +125,7 @@ async def _host(
         logs=logs,
         on_started=started,
         hang_up_reloads=command == "start",
+        waits_for_edit=command == "dev",
         spare_pids=() if server is None else (server.pid,),
     )
     return await host.run()

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -23,7 +24,7 @@ from agenthost.host.fleet import Fleet
 from agenthost.host.host_status import host_status
 from agenthost.host.household import recovery_of
 from agenthost.host.name_lookup import NameLookup
-from agenthost.host.reconciler import start
+from agenthost.host.reconciler import UnusableCode, start
 from agenthost.host.registrar import Registrar
 from agenthost.host.reloading import Reloader
 from agenthost.host.surfaces import Surfaces
@@ -51,7 +52,8 @@ class Host:
     """Runs a plan, and what `read` makes of it later, until it is told to end.
 
     `on_started` is called once, with the host, when everything is up. `hang_up_reloads`: SIGHUP reloads (else it ends
-    the host, like a closed terminal).
+    the host, like a closed terminal). `waits_for_edit`: code that cannot be used at the start does not end the host
+    where it is watched; the first reload that succeeds is then the start.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Host:
         logs: LogSystem,
         on_started: Callable[["Host"], None],
         hang_up_reloads: bool = True,
+        waits_for_edit: bool = False,
         spare_pids: tuple[int, ...] = (),
     ) -> None:
         self.state = HostState.STARTING
@@ -75,6 +78,8 @@ class Host:
         self._first_base = base
         self._read = read
         self._hang_up_reloads = hang_up_reloads
+        self._waits_for_edit = waits_for_edit
+        self._reload_starts = False
         self._logs = logs
         self._on_started = on_started
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
@@ -180,7 +185,7 @@ class Host:
             _log.warning("out of memory would end this host, too", reason=_OOM_GROUP, hint=_OOM_HINT)
         tasks.create_task(self.fleet.jobs.supervise())
         tasks.create_task(self.fleet.load.run())
-        await start(self.fleet, self._first_plan)
+        up = await self._start_agents(self._first_plan)
         # What is loaded now lives as long as the host; the collector need not look at it again.
         gc.freeze()
         tasks.create_task(self.reloader.run())
@@ -188,7 +193,22 @@ class Host:
         await self.surfaces.open_control(config)
         tasks.at_end(self._stop_watching)
         self._watch()
-        self._commands.put_nowait(Started())
+        if up:
+            self._commands.put_nowait(Started())
+
+    async def _start_agents(self, plan: Plan) -> bool:
+        """False when their code cannot be used yet, and an edit is waited for. Raises UnusableCode if it is not."""
+        try:
+            await start(self.fleet, plan)
+        except UnusableCode as error:
+            watched = plan.config.reload.watch or plan.config.reload.paths
+            if not (self._waits_for_edit and watched):
+                raise
+            self.fleet.adopt(replace(plan, agents={}), {}, self.fleet.around)
+            self.reloader.begin_failed(error)
+            self._reload_starts = True
+            return False
+        return True
 
     def _watch(self) -> None:
         """Watch what the configuration in force wants watched: its own files, the code, further paths."""
@@ -214,6 +234,9 @@ class Host:
             self._watcher.stop()
 
     async def _reloaded(self, report: ReloadReport) -> None:
+        if report.ok and self._reload_starts:
+            self._reload_starts = False
+            self._commands.put_nowait(Started())
         if report.ok:
             config = self.fleet.plan.config
             if config.reload.rejoin:
@@ -227,7 +250,7 @@ class Host:
             self._logs.apply(self.fleet.plan.config.log)
 
     def _no_reload(self) -> str:
-        return "" if self.state is HostState.RUNNING else self.state.value
+        return "" if self.state is HostState.RUNNING or self._reload_starts else self.state.value
 
     def _closed(self) -> str:
         """Why no offer is accepted now; "" when they are."""

@@ -128,6 +128,15 @@ class Reloader:
             for one in (*asked, *self._asked):
                 one.cancel()
 
+    def begin_failed(self, error: UnusableCode) -> None:
+        """The code cannot be used yet: as if a reload had failed that would have started everything."""
+        report = _failure(error, ReloadReport)
+        self.failed_files = frozenset(map(Path, error.files))
+        self.last = _outcome(report)
+        self._log.bind(**_details(report)).error(
+            "start failed", error=report.error, effect="no agent runs; waiting for an edit"
+        )
+
     async def plan(self) -> PlanReport:
         """What a reload would do now. Code is compared, not imported."""
         began = time.monotonic()

@@ -1,6 +1,8 @@
 """`agenthost dev` while its files are edited: what new jobs run, what is said about broken edits, and once mended."""
 
+import signal
 import uuid
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -59,17 +61,32 @@ class Developing:
         return ran.read_text()
 
 
+Develop = Callable[..., Awaitable[Developing]]  # develop(event="host started", **files): see the fixture
+
+
 @pytest.fixture
-async def developing(
+def develop(
     run_host: RunHost, livekit_server: RealLiveKitServer, livekit_api: api.LiveKitAPI, tmp_path: Path
-) -> Developing:
-    name = f"dev-{uuid.uuid4().hex[:8]}"
-    (tmp_path / "voice.py").write_text("NAME = 'one'\n")
-    (tmp_path / "shared.py").write_text("NAME = 'first'\n")
-    file = write_agent(tmp_path, CODE, YAML.format(name=name))
-    host = await run_host(file, "--log-level=DEBUG", command="dev", server=livekit_server)
-    await host.wait_event("host started", timeout=30)
-    return Developing(host, tmp_path, name, livekit_api)
+) -> Develop:
+    """A host under `dev` that has said `event`; `voice` and `shared` are what its two modules contain."""
+
+    async def develop(
+        event: str = "host started", *, voice: str = "NAME = 'one'\n", shared: str = "NAME = 'first'\n"
+    ) -> Developing:
+        name = f"dev-{uuid.uuid4().hex[:8]}"
+        (tmp_path / "voice.py").write_text(voice)
+        (tmp_path / "shared.py").write_text(shared)
+        file = write_agent(tmp_path, CODE, YAML.format(name=name))
+        host = await run_host(file, "--log-level=DEBUG", command="dev", server=livekit_server)
+        await host.wait_event(event, timeout=30)
+        return Developing(host, tmp_path, name, livekit_api)
+
+    return develop
+
+
+@pytest.fixture
+async def developing(develop: Develop) -> Developing:
+    return await develop()
 
 
 async def test_saved_code_runs_in_new_jobs_and_broken_code_is_shown_until_mended(developing: Developing) -> None:
@@ -99,3 +116,27 @@ async def test_edited_preload_starts_the_base_anew_and_says_so(developing: Devel
     assert developing.host.events("change applied", kind="base")
     assert len(developing.host.events("base ready")) == 2
     assert await developing.job() == "one second"
+
+
+@pytest.mark.parametrize("broken", ["voice.py", "shared.py"])
+async def test_code_that_fails_at_the_start_is_waited_for(develop: Develop, broken: str) -> None:
+    """Scenario 34: the error is shown, another broken edit changes nothing, and the mended one is the start.
+
+    `shared` is imported by the base, for all agents.
+    """
+    module = broken.removesuffix(".py")
+    developing = await develop("start failed", **{module: "NAME = 'x'\n1 / 0\n"})
+    (failed,) = developing.host.events("start failed")
+    assert f'{broken}", line 2' in failed.fields["traceback"]
+    assert "waiting for an edit" in failed.fields["effect"]
+    await developing.save(broken, "NAME = \n", event="reload failed")
+    assert not developing.host.events("registered")
+    await developing.save(broken, "NAME = 'mended'\n", event="host started")
+    assert await developing.job() == ("mended first" if broken == "voice.py" else "one mended")
+
+
+async def test_host_that_waits_for_its_first_code_ends_when_it_is_told_to(develop: Develop) -> None:
+    """There is nothing to drain, and that it never started is no error of the one who ends it."""
+    developing = await develop("start failed", voice="1 / 0\n")
+    developing.host.signal(signal.SIGINT)
+    assert await developing.host.exit_code() == 0
