@@ -107,12 +107,15 @@ class ForkServer:
         if obstacle:
             return obstacle
         try:
-            fork_detached(lambda: self._child(request, descriptors), self._host_pid)
+            fork_detached(
+                lambda: self._prepare(request, descriptors), lambda: self._run(request, descriptors), self._host_pid
+            )
         except OSError as error:
             return f"the kernel refused to fork: {error.strerror}"
         return ""
 
-    def _child(self, request: ForkProcess, descriptors: Descriptors) -> int:
+    def _prepare(self, request: ForkProcess, descriptors: Descriptors) -> None:
+        """In the new process: nothing of the template shows any more."""
         self._control.close()
         take_over(descriptors)
         leave_signals_to_host()
@@ -121,7 +124,6 @@ class ForkServer:
             os.environ[kernel.PROCESS_NUMBER] = str(request.number)
             limit_resources(request)
             os.environ.update(request.credentials)
-        return self._run(request, descriptors)
 
     def _host_is_gone(self) -> bool:
         """The kernel closes a dying process's sockets a moment before it takes its children away."""

@@ -13,9 +13,10 @@ from agenthost import kernel
 from agenthost.child.process_setup import wait_for_host
 
 
-def fork_detached(run: Callable[[], int], host_pid: int) -> None:
-    """Run `run` in a new child of the host, and exit that process with the code it returns.
+def fork_detached(prepare: Callable[[], None], run: Callable[[], int], host_pid: int) -> None:
+    """Run `prepare` and `run` in a new process, and exit it with the code that `run` returns.
 
+    From `run` on it is a child of the host and dies with it. `prepare` runs while the kernel still makes it one.
     Raises OSError (EAGAIN, ENOMEM) when the kernel refuses one of the two forks.
     """
     flush_output()  # what is buffered now would be written again by the child
@@ -35,8 +36,13 @@ def fork_detached(run: Callable[[], int], host_pid: int) -> None:
         os._exit(error.errno or 1)
     if grandchild:
         os._exit(0)
-    wait_for_host(first, host_pid)
-    exit_with(run)
+
+    def begin() -> int:
+        prepare()
+        wait_for_host(first, host_pid)
+        return run()
+
+    exit_with(begin)
 
 
 def exit_with(run: Callable[[], int]) -> None:

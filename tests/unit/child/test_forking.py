@@ -14,7 +14,7 @@ reader, writer = os.pipe()
 template = os.fork()
 if template == 0:
     {template}
-    fork_detached(lambda: os.write(writer, f"{{os.getppid()}} {{os.getpid()}}".encode()) and 7, host)
+    fork_detached(lambda: None, lambda: os.write(writer, f"{{os.getppid()}} {{os.getpid()}}".encode()) and 7, host)
     os._exit(0)
 os.waitpid(template, 0)
 parent, pid = map(int, os.read(reader, 100).split())
@@ -45,7 +45,7 @@ def test_refused_fork_is_an_error_with_its_reason(which: str) -> None:
         else:
             os.fork = refuse
         try:
-            forking.fork_detached(lambda: 0, os.getpid())
+            forking.fork_detached(lambda: None, lambda: 0, os.getpid())
             result = "no error"
         except OSError as error:
             result = [error.errno, error.strerror]
@@ -63,7 +63,7 @@ def test_fork_handlers_run_in_the_new_process_and_not_in_the_template() -> None:
         told = []
         os.register_at_fork(before=lambda: told.append("before"), after_in_child=lambda: told.append("child"))
         reader, writer = os.pipe()
-        fork_detached(lambda: os.write(writer, " ".join(told).encode()) and 0, os.getpid())
+        fork_detached(lambda: None, lambda: os.write(writer, " ".join(told).encode()) and 0, os.getpid())
         result = [os.read(reader, 100).decode(), told]
         os.wait()
     """
@@ -85,7 +85,7 @@ def test_buffered_output_is_written_once() -> None:
         template = os.fork()
         if template == 0:
             # the fork of a fork flushes first
-            fork_detached(lambda: 0, os.getppid())
+            fork_detached(lambda: None, lambda: 0, os.getppid())
             flush_output()
             os._exit(0)
         os.waitpid(template, 0)
