@@ -22,6 +22,8 @@ API_TOKEN_SECONDS = 3600
 
 CALL_TOKEN_SECONDS = 60
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
@@ -87,7 +89,7 @@ def _sign(grants: Mapping[str, Any], credentials: Credentials, seconds: float) -
 def _encode(claims: Mapping[str, Any], secret: str) -> str:
     """A JSON web token (RFC 7519) with the only algorithm that LiveKit takes."""
     parts = ({"alg": "HS256", "typ": "JWT"}, claims)
-    signed = b".".join(_base64(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
+    signed = b".".join(_base64(_JSON.encode(part).encode()) for part in parts)
     return (signed + b"." + _base64(hmac.digest(secret.encode(), signed, "sha256"))).decode()
 
 

@@ -78,6 +78,7 @@ class RunningJobs:
             registration.report_job(order.job_id, status, error)
 
         job = RunningJob(order, process, reserve=target.reserve, report=report, log=self._log)
+        unwatched = not self._jobs
         self._jobs[order.job_id] = job
         self._registrations[order.job_id] = registration
         self.idle.clear()
@@ -85,6 +86,8 @@ class RunningJobs:
         task = asyncio.get_running_loop().create_task(self._run(job, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if unwatched:  # nobody looked while there was no job; the job itself, which is launched first, need not wait
+            asyncio.get_running_loop().call_soon(self._oom.look)
 
     def stop(self, job_id: str, reason: str) -> None:
         """End one job politely; a job that is gone already is none of our business."""
@@ -133,7 +136,6 @@ class RunningJobs:
                 job.check(now)
 
     async def _run(self, job: RunningJob, done: Callable[[], None]) -> None:
-        self._oom.look()  # nobody did while there was no job
         outcome: JobOutcome = await job.run()
         self.any_forced = self.any_forced or job.forced
         del self._jobs[job.order.job_id]
