@@ -1,7 +1,7 @@
 """`livekit.protocol` one module at a time, for the host: the package's own `__init__` loads all of LiveKit's APIs.
 
-A host needs two of its modules; the messages of egress, ingress, SIP, analytics and the rest would be 2 MB and some
-milliseconds of every start. Recovery loads what it needs when it first has something to ask the server.
+A host needs four of its modules; the messages of ingress, SIP, analytics and the rest would be 2 MB and some
+milliseconds of every start. Those of recovery are loaded with the others: later there may be no descriptor to do it.
 """
 
 import importlib

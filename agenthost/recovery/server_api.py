@@ -1,7 +1,6 @@
 """The few calls of the LiveKit server API that bring jobs back, each with a time-out. Runs on the host's loop.
 
-Twirp by hand over the host's own HTTP session: `livekit.api` would cost every host 6 MB for what it does not use. The
-messages are read off `protocol` where they are needed: in a host they are loaded then, another 2 MB.
+Twirp by hand over the host's own HTTP session: `livekit.api` would cost every host 6 MB for what it does not use.
 """
 
 import json
@@ -10,7 +9,7 @@ from typing import TypeVar
 
 import aiohttp
 from google.protobuf.message import DecodeError, Message
-from livekit import protocol
+from livekit.protocol import agent, agent_dispatch, models, room
 
 from agenthost.errors import CallRefused, ConnectionLost
 from agenthost.jobs import RoomInfo
@@ -20,7 +19,7 @@ CALL_SECONDS = 5.0
 _AGENT_NAME = "lk.agent_name"
 _UNREACHABLE = frozenset({"unavailable", "deadline_exceeded", "internal", "unknown", "resource_exhausted"})
 
-_KINDS = {number: name.lower() for name, number in protocol.models.ParticipantInfo.Kind.items()}
+_KINDS = {number: name.lower() for name, number in models.ParticipantInfo.Kind.items()}
 
 M = TypeVar("M", bound=Message)
 
@@ -45,43 +44,39 @@ class ServerApi:
 
     async def list_rooms(self, names: Iterable[str] = ()) -> tuple[RoomInfo, ...]:
         """All rooms, or those of these names that there are. Their counts of participants are seconds old."""
-        request = protocol.room.ListRoomsRequest(names=names)
-        answer = await self._call("RoomService/ListRooms", "", request, protocol.room.ListRoomsResponse)
+        request = room.ListRoomsRequest(names=names)
+        answer = await self._call("RoomService/ListRooms", "", request, room.ListRoomsResponse)
         return tuple(_room(one) for one in answer.rooms)
 
     async def list_members(self, room_name: str) -> tuple[Member, ...]:
         """Who is in a room, hidden ones included; nobody is in one that does not exist."""
-        request = protocol.room.ListParticipantsRequest(room=room_name)
-        answer = await self._call(
-            "RoomService/ListParticipants", room_name, request, protocol.room.ListParticipantsResponse
-        )
+        request = room.ListParticipantsRequest(room=room_name)
+        answer = await self._call("RoomService/ListParticipants", room_name, request, room.ListParticipantsResponse)
         return tuple(_member(one) for one in answer.participants)
 
     async def remove_member(self, room_name: str, identity: str) -> bool:
         """False when nobody of that identity was there."""
-        request = protocol.room.RoomParticipantIdentity(room=room_name, identity=identity)
-        return await self._found(
-            "RoomService/RemoveParticipant", room_name, request, protocol.room.RemoveParticipantResponse
-        )
+        request = room.RoomParticipantIdentity(room=room_name, identity=identity)
+        return await self._found("RoomService/RemoveParticipant", room_name, request, room.RemoveParticipantResponse)
 
     async def list_dispatches(self, room_name: str) -> tuple[DispatchInfo, ...]:
         """The dispatches of a room; a job of theirs shows up to 5 s late, and what became of it hardly ever."""
-        request = protocol.agent_dispatch.ListAgentDispatchRequest(room=room_name)
+        request = agent_dispatch.ListAgentDispatchRequest(room=room_name)
         answer = await self._call(
-            "AgentDispatchService/ListDispatch", room_name, request, protocol.agent_dispatch.ListAgentDispatchResponse
+            "AgentDispatchService/ListDispatch", room_name, request, agent_dispatch.ListAgentDispatchResponse
         )
         return tuple(_dispatch(one) for one in answer.agent_dispatches)
 
     async def delete_dispatch(self, room_name: str, dispatch_id: str) -> bool:
         """False when it was gone: of several who delete one dispatch, exactly one is told True."""
-        request = protocol.agent_dispatch.DeleteAgentDispatchRequest(room=room_name, dispatch_id=dispatch_id)
+        request = agent_dispatch.DeleteAgentDispatchRequest(room=room_name, dispatch_id=dispatch_id)
         return await self._found(
-            "AgentDispatchService/DeleteDispatch", room_name, request, protocol.agent_dispatch.AgentDispatch
+            "AgentDispatchService/DeleteDispatch", room_name, request, agent_dispatch.AgentDispatch
         )
 
     async def create_dispatch(self, like: DispatchInfo, *, attempt: int) -> str:
         """Dispatch again what `like` asked for, as attempt number `attempt`; the id of the new dispatch."""
-        request = protocol.agent_dispatch.CreateAgentDispatchRequest(
+        request = agent_dispatch.CreateAgentDispatchRequest(
             room=like.room,
             agent_name=like.agent_name,
             deployment=like.deployment,
@@ -89,7 +84,7 @@ class ServerApi:
             attributes={**like.attributes, ATTEMPT_ATTRIBUTE: str(attempt)},
         )
         answer = await self._call(
-            "AgentDispatchService/CreateDispatch", like.room, request, protocol.agent_dispatch.AgentDispatch
+            "AgentDispatchService/CreateDispatch", like.room, request, agent_dispatch.AgentDispatch
         )
         return answer.id
 
@@ -143,7 +138,7 @@ def _twirp_code(body: bytes) -> str:
     return str(said.get("code", "")) if isinstance(said, dict) else ""
 
 
-def _room(info: protocol.models.Room) -> RoomInfo:
+def _room(info: models.Room) -> RoomInfo:
     return RoomInfo(
         name=info.name,
         sid=info.sid,
@@ -154,8 +149,8 @@ def _room(info: protocol.models.Room) -> RoomInfo:
     )
 
 
-def _member(info: protocol.models.ParticipantInfo) -> Member:
-    is_agent = info.kind == protocol.models.ParticipantInfo.Kind.AGENT and _AGENT_NAME in info.attributes
+def _member(info: models.ParticipantInfo) -> Member:
+    is_agent = info.kind == models.ParticipantInfo.Kind.AGENT and _AGENT_NAME in info.attributes
     return Member(
         identity=info.identity,
         kind=_KINDS.get(info.kind, "unknown"),
@@ -164,7 +159,7 @@ def _member(info: protocol.models.ParticipantInfo) -> Member:
     )
 
 
-def _dispatch(info: "protocol.agent_dispatch.AgentDispatch") -> DispatchInfo:
+def _dispatch(info: agent_dispatch.AgentDispatch) -> DispatchInfo:
     return DispatchInfo(
         id=info.id,
         room=info.room,
@@ -173,5 +168,5 @@ def _dispatch(info: "protocol.agent_dispatch.AgentDispatch") -> DispatchInfo:
         metadata=info.metadata,
         attributes=dict(info.attributes),
         created_at=info.state.created_at / 1e9,
-        ended=any(job.state.status == protocol.agent.JobStatus.JS_SUCCESS for job in info.state.jobs),
+        ended=any(job.state.status == agent.JobStatus.JS_SUCCESS for job in info.state.jobs),
     )

@@ -13,8 +13,8 @@ def run(code: str) -> str:
 
 
 def test_host_loads_no_messages_that_it_does_not_speak() -> None:
-    """The worker protocol needs two modules, not LiveKit's other APIs, those of recovery included."""
-    unused = "[name for name in ('sip', 'room', 'agent_dispatch') if 'livekit.protocol.' + name in sys.modules]"
+    """The worker protocol and recovery need four modules, not LiveKit's other APIs."""
+    unused = "[name for name in ('sip', 'analytics') if 'livekit.protocol.' + name in sys.modules]"
     code = f"import sys, agenthost.host.host; print({unused})"
     assert run(LIGHT + code) == "[]"
     assert run(code) != "[]"
