@@ -78,9 +78,12 @@ class RunningJobs:
             registration.report_job(order.job_id, status, error)
 
         job = RunningJob(order, process, reserve=target.reserve, report=report, log=self._log)
+        self._begin(job, registration, done)
+
+    def _begin(self, job: RunningJob, registration: Registration, done: Callable[[], None]) -> None:
         unwatched = not self._jobs
-        self._jobs[order.job_id] = job
-        self._registrations[order.job_id] = registration
+        self._jobs[job.order.job_id] = job
+        self._registrations[job.order.job_id] = registration
         self.idle.clear()
         self._changed.set()
         task = asyncio.get_running_loop().create_task(self._run(job, done))
