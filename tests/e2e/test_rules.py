@@ -49,6 +49,7 @@ agents:
           agent: gold
           accept: { identity: "gold-{job.id}", attributes: { tier: gold } }
         - { name: listen, when: { room.name: "*-listen" }, agent: plain, permissions: { can_publish: false } }
+        - { name: none, when: { room.name: "*-none" }, agent: plain, permissions: { can_publish_sources: [] } }
         - { name: talk, when: { room.name: "*-talk" }, agent: plain }
       otherwise: reject
   gold: { entrypoint: "my_agent:gold", register: false }
@@ -71,12 +72,12 @@ async def test_rules_choose_code_appearance_and_permissions(
     tmp_path: Path, livekit_server: RealLiveKitServer, run_host: RunHost, participant: Join
 ) -> None:
     """1. One registration serves all rooms. 2. `agent:` picks the code, `accept` the appearance, attribute by
-    attribute. 3. Where the rule takes can_publish away a publish fails, where it does not it works. 4. Rooms that no
-    rule wants stay without an agent."""
+    attribute. 3. Where the rule takes can_publish or every source away a publish fails, where it does not it
+    works. 4. Rooms that no rule wants stay without an agent."""
     host = await run_host(write_agent(tmp_path, CODE, YAML), server=livekit_server)
     await host.wait_event("registered")
     name = uuid.uuid4().hex[:8]
-    rooms = {kind: await participant(f"{name}-{kind}") for kind in ("vip", "listen", "talk", "rec", "other")}
+    rooms = {kind: await participant(f"{name}-{kind}") for kind in ("vip", "listen", "none", "talk", "rec", "other")}
 
     gold = await _agent_that_ran(rooms["vip"])
     assert gold.identity.startswith("gold-AJ_")
@@ -88,9 +89,10 @@ async def test_rules_choose_code_appearance_and_permissions(
     }
     talking = await _agent_that_ran(rooms["talk"])
     assert talking.attributes["code"] == "plain, published"
-    listening = await _agent_that_ran(rooms["listen"])
-    assert listening.attributes["code"].startswith("plain, refused: ")
-    assert not listening.track_publications
+    for kind in ("listen", "none"):
+        listening = await _agent_that_ran(rooms[kind])
+        assert listening.attributes["code"].startswith("plain, refused: ")
+        assert not listening.track_publications
 
     assert len(host.events("registered")) == 1
     (accepted,) = host.events("job accepted", room=f"{name}-vip")
