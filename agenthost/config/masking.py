@@ -5,11 +5,13 @@ Columns stay as they are, so that carets still point at the right place.
 
 import hashlib
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from agenthost.config.fields import Kind, Spec
 from agenthost.config.host_fields import FILE
-from agenthost.config.nodes import Keys, Node, data, dotted, walk
+from agenthost.config.nodes import Keys, Node, data, dotted
 
 MASK = "•"
 
@@ -26,9 +28,13 @@ _PUBLIC = re.compile(r"[\"']?secret_in_jobs\b")
 """A key whose name only looks like a secret's."""
 
 
+_SECRET_NAME = re.compile(rf"(?i)(?=[\w.-]*?{_SECRET_WORD})[\w.-]++")
+
+
+@lru_cache(maxsize=4096)
 def looks_secret(name: str) -> bool:
     """Whether something called `name` is probably a secret (`OPENAI_API_KEY`)."""
-    return re.fullmatch(rf"(?i)(?=[\w.-]*?{_SECRET_WORD})[\w.-]++", name) is not None
+    return _SECRET_NAME.fullmatch(name) is not None
 
 
 def mask_text(text: str, root: Node | None) -> str:
@@ -57,9 +63,21 @@ def withheld(node: Node, spec: Spec) -> frozenset[str]:
     """The dotted paths below `node` of values that no log tells: what is or looks secret, and what free texts have from
     variables, for nobody knows what is in `DATABASE_URL`.
     """
-    return frozenset(
-        dotted(path) for path, child in walk(node) if path and child.is_scalar and _is_withheld(path, child, spec)
-    )
+    return frozenset(map(dotted, _withheld(node, spec, (), secret=False)))
+
+
+def _withheld(node: Node, spec: Spec | None, path: Keys, *, secret: bool) -> Iterator[Keys]:
+    """`secret`: a key on the way to `node` says so."""
+    if path and node.is_scalar:
+        if secret or _is_withheld(node, spec):
+            yield path
+        return
+    for key, child in node.entries.items():
+        below = spec.child(key) if spec is not None else None
+        yield from _withheld(child, below, (*path, key), secret=secret or looks_secret(key))
+    for index, child in enumerate(node.items):
+        below = spec.child(index) if spec is not None else None
+        yield from _withheld(child, below, (*path, index), secret=secret)
 
 
 def open_data(node: Node) -> object:
@@ -71,12 +89,9 @@ def open_data(node: Node) -> object:
     return "…" if _from_variable(node) else data(node)
 
 
-def _is_withheld(path: Keys, node: Node, root: Spec) -> bool:
-    spec: Spec | None = root
-    for step in path:
-        spec = spec.child(step) if spec is not None else None
+def _is_withheld(node: Node, spec: Spec | None) -> bool:
     is_free = spec is None or spec.field.kind is Kind.TEMPLATE or spec.field.path.endswith("*")
-    named = any(looks_secret(step) for step in path if isinstance(step, str)) or any(map(looks_secret, node.references))
+    named = any(map(looks_secret, node.references))
     return (spec is not None and spec.field.secret) or named or (is_free and _from_variable(node))
 
 
