@@ -1,12 +1,14 @@
 """Forking from a template: twice, so that the new process becomes a child of the host, the subreaper.
 
-Runs in the base and the agent templates, which have one thread and no loop. A template can therefore die at any
-time without a job noticing, and it never has a zombie to reap but the intermediate process, which it awaits here.
+Runs in the base and the agent templates, which have no loop and, but for `start_method: fork`, one thread. A template
+can therefore die at any time without a job noticing, and it never has a zombie to reap but the intermediate process,
+which it awaits here.
 """
 
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from agenthost import kernel
@@ -22,7 +24,8 @@ def fork_detached(prepare: Callable[[], None], run: Callable[[], int], host_pid:
     flush_output()  # what is buffered now would be written again by the child
     # User code that ignores SIGCHLD has the kernel reap our child, whose exit code is needed here.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    intermediate = kernel.fork_untold()
+    # A lock that another thread holds just now is one that only Python's own way to fork sees to.
+    intermediate = kernel.fork_untold() if threading.active_count() == 1 else os.fork()
     if intermediate:
         _, status = os.waitpid(intermediate, 0)
         refused = os.waitstatus_to_exitcode(status)
