@@ -7,6 +7,8 @@ import pytest
 
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from tests.chaos.campaign import Campaign, Report
+from tests.chaos.crowd import measure
+from tests.chaos.crowd_table import table as crowd_table
 from tests.chaos.lost_calls import LostCalls
 from tests.chaos.run import table
 from tests.chaos.stages import fake_stage, real_stage
@@ -40,6 +42,18 @@ async def test_nothing_accepted_is_dropped_on_a_real_server(livekit_binary: Path
     """The same with jobs that join their rooms."""
     async with real_stage(livekit_binary, tmp_path) as stage:
         check(await Campaign(stage, tmp_path, seed=2).run(SECONDS))
+
+
+@pytest.mark.slow(25)
+@pytest.mark.e2e
+@pytest.mark.timeout(240)
+async def test_crowd_of_calls_is_served_and_counted(livekit_binary: Path) -> None:
+    """A few calls of what `make chaos` does with a thousand: each person hears an agent say goodbye, or it is told."""
+    outcome = await measure("agenthost", binary=livekit_binary, calls=6, rate=1.5, seed=1)
+    assert (len(outcome.calls), outcome.lost, outcome.crowded, outcome.broken) == (6, 0, 0, 0), outcome
+    shown = crowd_table([outcome])
+    assert "| calls | 6 |" in shown
+    assert "| **lost** | **0** |" in shown
 
 
 @pytest.mark.slow(10)
