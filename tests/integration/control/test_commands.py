@@ -2,13 +2,9 @@
 
 import asyncio
 import json
-import os
-import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +17,6 @@ from agenthost.control.server import ControlSocket
 from agenthost.errors import ExitCode
 from agenthost.status import HostState, PlanReport, ReloadReport
 from tests.integration.control.conftest import Handler, Running
-from tests.support.polling import poll
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,66 +59,6 @@ async def test_status_as_json_is_the_whole_status(running: Running, run: Run) ->
     ended = await run("status", "--format", "json")
     body = json.loads(ended.out)
     assert (ended.code, body["state"], body["agents"][0]["id"]) == (ExitCode.OK, "running", "support")
-
-
-@contextmanager
-def screen_of(terminal: int) -> Iterator[Callable[[], str]]:
-    """What a program has written to its terminal so far; it is read all the time, or the program would wait for us."""
-    shown, loop = bytearray(), asyncio.get_running_loop()
-
-    def read() -> None:
-        try:
-            shown.extend(os.read(terminal, 65536))
-        except OSError:  # nobody has the other end any more
-            loop.remove_reader(terminal)
-
-    loop.add_reader(terminal, read)
-    try:
-        yield lambda: shown.decode(errors="replace")
-    finally:
-        loop.remove_reader(terminal)
-        os.close(terminal)
-
-
-async def test_watched_status_follows_the_host_until_ctrl_c(running: Running) -> None:
-    """On a terminal: the screen is renewed, and ending it is no failure."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "agenthost", "status", "--watch", str(running.file)]
-    watching = await asyncio.create_subprocess_exec(*command, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    with screen_of(ours) as shown:
-        try:
-            for state in (HostState.RUNNING, HostState.DRAINING):
-                running.handler.host = replace(running.handler.host, state=state)
-                await poll(lambda: state.value in shown(), timeout=20, what=f"{state} is not shown")  # noqa: B023
-            watching.send_signal(signal.SIGINT)
-            assert await asyncio.wait_for(watching.wait(), 20) == ExitCode.OK, shown()
-        finally:
-            if watching.returncode is None:
-                watching.kill()
-                await watching.wait()
-
-
-async def test_watching_as_json_is_a_line_a_second_until_the_host_ends(running: Running) -> None:
-    """For scripts; the end is told as for every command."""
-    command = [sys.executable, "-m", "agenthost", "status", "--watch", "--format=json", str(running.file)]
-    watching = await asyncio.create_subprocess_exec(
-        *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=2**20
-    )
-    assert watching.stdout is not None
-    for _ in range(2):
-        assert json.loads(await watching.stdout.readline())["state"] == "running"
-    await running.socket.stop()
-    _, said = await watching.communicate()
-    assert watching.returncode == ExitCode.UNREACHABLE
-    assert said.startswith(b"agenthost: no host listens on")
-
-
-async def test_watching_needs_a_terminal(running: Running, run: Run) -> None:
-    """Instead of a file full of cursor movements."""
-    ended = await run("status", "--watch")
-    assert ended.code == ExitCode.USAGE
-    assert "use --format json" in ended.err
 
 
 async def test_plan_exits_with_10_when_there_are_changes(running: Running, run: Run) -> None:
