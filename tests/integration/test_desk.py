@@ -96,11 +96,12 @@ async def test_job_gets_the_servers_token_with_the_configured_permissions(
 async def test_termination_ends_the_job_as_a_success_with_its_callbacks(
     run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
-    """The server ended it: its callbacks run, then exactly one JS_SUCCESS."""
+    """Its dispatch was deleted, so the server ended it: its callbacks run, then exactly one JS_SUCCESS."""
     host = await start(run_host, tmp_path, fake_server)
     job_id = await started(fake_server, "r")
     await poll((tmp_path / job_id).exists, timeout=5)
-    assert await fake_server.terminate(job_id)
+    (dispatch,) = fake_server.rooms.list_dispatches("r")
+    await fake_server.rooms.delete_dispatch("r", dispatch.id)
     await host.wait_event("job stopping", job_id=job_id, reason="terminated by the server")
     (tmp_path / "leave").touch()
     await fake_server.wait_status(job_id, JobStatus.SUCCESS)
