@@ -195,9 +195,9 @@ async def _tries(faults: Faults, tries: int) -> Sequence[float]:
 
 
 @pytest.mark.parametrize("faults", [Faults(close=True), Faults(silent=True)], ids=["closes", "says nothing"])
-def test_pauses_grow_over_a_hundred_tries(faults: Faults) -> None:
+def test_pauses_grow_over_a_hundred_tries(faults: Faults, caplog: pytest.LogCaptureFixture) -> None:
     """To a quarter of a minute and more, and stay there: an accepted socket is no success, however long it was open."""
-    logging.getLogger("agenthost").setLevel(logging.CRITICAL)
+    caplog.set_level(logging.CRITICAL, "agenthost")
     moments = run_fast(_tries(faults, 100), speed=400.0)
     pauses = [after - before for before, after in itertools.pairwise(moments)]
     assert min(pauses) >= 0.25
