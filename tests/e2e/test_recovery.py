@@ -7,8 +7,9 @@ import asyncio
 import os
 import signal
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from livekit import api
@@ -62,6 +63,38 @@ async def start(run_host: RunHost, server: RealLiveKitServer, folder: Path, name
     return host
 
 
+class BeginCall(Protocol):
+    async def __call__(
+        self, keys: str, *, metadata: str, attributes: Mapping[str, str] | None = None
+    ) -> tuple[HostProcess, str]: ...
+
+
+@pytest.fixture
+def begin_call(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    tmp_path: Path,
+    name: str,
+) -> BeginCall:
+    """Start a host with `keys`, and have its agent asked into a room in which somebody is; the host and the room."""
+
+    async def begin(
+        keys: str, *, metadata: str, attributes: Mapping[str, str] | None = None
+    ) -> tuple[HostProcess, str]:
+        room = f"room-{name}"
+        host = await start(run_host, livekit_server, tmp_path, name, keys)
+        await participant(room)
+        request = api.CreateAgentDispatchRequest(
+            agent_name=name, room=room, metadata=metadata, attributes=dict(attributes or {})
+        )
+        await livekit_api.agent_dispatch.create_dispatch(request)
+        return host, room
+
+    return begin
+
+
 async def agents_in(lk: api.LiveKitAPI, room: str, name: str) -> list[str]:
     """The identities of the agents of this name."""
     answer = await lk.room.list_participants(api.ListParticipantsRequest(room=room))
@@ -90,20 +123,10 @@ async def watch(
 
 
 async def test_job_whose_first_try_to_join_failed_is_not_ended(
-    run_host: RunHost,
-    livekit_server: RealLiveKitServer,
-    livekit_api: api.LiveKitAPI,
-    participant: Join,
-    tmp_path: Path,
-    name: str,
+    begin_call: BeginCall, livekit_api: api.LiveKitAPI, participant: Join, tmp_path: Path, name: str
 ) -> None:
     """Its participant came and went, so the server sends a termination; the job joins all the same, and stays."""
-    room = f"room-{name}"
-    host = await start(run_host, livekit_server, tmp_path, name, RECOVERY)
-    await participant(room)
-    await livekit_api.agent_dispatch.create_dispatch(
-        api.CreateAgentDispatchRequest(agent_name=name, room=room, metadata="wait")
-    )
+    host, room = await begin_call(RECOVERY, metadata="wait")
     job = (await host.wait_event("job started", timeout=30)).fields["job_id"]
     async with asyncio.timeout(30):  # before it is listed the server does not connect a participant with it
         while True:
@@ -120,20 +143,10 @@ async def test_job_whose_first_try_to_join_failed_is_not_ended(
 
 
 async def test_crashed_job_is_back_in_its_room_without_its_ghost(
-    run_host: RunHost,
-    livekit_server: RealLiveKitServer,
-    livekit_api: api.LiveKitAPI,
-    participant: Join,
-    tmp_path: Path,
-    name: str,
+    begin_call: BeginCall, livekit_api: api.LiveKitAPI, name: str
 ) -> None:
     """The person hears the new agent within seconds, and only that one."""
-    room = f"room-{name}"
-    host = await start(run_host, livekit_server, tmp_path, name, RESTART)
-    await participant(room)
-    await livekit_api.agent_dispatch.create_dispatch(
-        api.CreateAgentDispatchRequest(agent_name=name, room=room, metadata="die", attributes={"mine": "kept"})
-    )
+    host, room = await begin_call(RESTART, metadata="die", attributes={"mine": "kept"})
     second = (await host.wait_event("job started", timeout=30, count=2)).fields["job_id"]
     await host.wait_event("job connected", timeout=30, job_id=second)
     assert await agents_in(livekit_api, room, name) == [f"agent-{second}"]
@@ -142,20 +155,10 @@ async def test_crashed_job_is_back_in_its_room_without_its_ghost(
 
 
 async def test_job_that_left_on_purpose_takes_its_dispatch_along(
-    run_host: RunHost,
-    livekit_server: RealLiveKitServer,
-    livekit_api: api.LiveKitAPI,
-    participant: Join,
-    tmp_path: Path,
-    name: str,
+    begin_call: BeginCall, livekit_api: api.LiveKitAPI, name: str
 ) -> None:
     """So that no host with recovery takes it for lost, while the person is still in the room."""
-    room = f"room-{name}"
-    host = await start(run_host, livekit_server, tmp_path, name, RECOVERY)
-    await participant(room)
-    await livekit_api.agent_dispatch.create_dispatch(
-        api.CreateAgentDispatchRequest(agent_name=name, room=room, metadata="leave")
-    )
+    host, room = await begin_call(RECOVERY, metadata="leave")
     await host.wait_event("job ended", room=room, reason="done", timeout=30)
     async with asyncio.timeout(10):
         while True:
