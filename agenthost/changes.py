@@ -7,7 +7,7 @@ disagree. What is no key of an agent (its code, the environment it starts from) 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agenthost.config.fields import Apply, Spec
+from agenthost.config.fields import Apply, Spec, fields_along
 from agenthost.config.host_fields import FILE
 from agenthost.config.model import Config
 from agenthost.differences import Difference, differences
@@ -173,10 +173,4 @@ def _host_values(config: Config) -> Mapping[str, object]:
 
 def _apply(spec: Spec, path: str) -> Apply | None:
     """The class of the innermost field on the way to `path` that has one."""
-    found = None
-    for name in path.split("."):
-        child = spec.children.get(name)
-        if child is None:
-            break
-        spec, found = child, child.field.apply or found
-    return found
+    return next((field.apply for field in reversed([*fields_along(spec, path)]) if field.apply), None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
 
-from agenthost.config.fields import Field, Kind, Spec
+from agenthost.config.fields import Field, Kind, Spec, fields_along
 from agenthost.config.masking import without_userinfo
 from agenthost.config.model import Restart, RuleConfig
 from agenthost.config.scalars import write_flow
@@ -75,18 +75,8 @@ def differences(
     elif _are_rules(old, new):
         yield from _between_rules(old, new, path)  # type: ignore[arg-type]  # _are_rules has looked
     elif old != new:
-        yield _told(old, new, path, field_at(spec, path), withheld)
-
-
-def field_at(spec: Spec, path: str) -> Field | None:
-    """The innermost field on the way to `path`; None where not even its first key is known."""
-    found = None
-    for name in path.split("."):
-        child = spec.children.get(name)
-        if child is None:
-            break
-        spec, found = child, child.field
-    return found
+        field = next(reversed([*fields_along(spec, path)]), None)
+        yield _told(old, new, path, field, withheld)
 
 
 def _as_written(value: object) -> object:

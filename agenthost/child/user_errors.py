@@ -12,12 +12,10 @@ from pathlib import Path
 from agenthost.child.user_modules import user_modules
 from agenthost.errors import EntrypointError
 from agenthost.ipc.messages import InitFailed
-from agenthost.logs.tracebacks import format_traceback
+from agenthost.logs.tracebacks import format_traceback, is_foreign
 
 MAX_TRACEBACK = 50_000  # of its end; a template's message is one packet
 MAX_TEXT = 2000  # characters of an error that go over the wire; the log has the whole
-_OURS = str(Path(__file__).parents[1]) + os.sep
-_STANDARD = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = tuple(sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib"))
 
 
@@ -75,6 +73,5 @@ def _places(error: BaseException) -> Iterator[tuple[str, int]]:
     """File and line of each frame that is neither agenthost's nor the standard library's, outermost first."""
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
-        installed = file.startswith(_INSTALLED)  # site-packages is inside the standard library's folder
-        if not file.startswith(_OURS) and (installed or not file.startswith((_STANDARD, "<"))):
+        if is_foreign(file) and not file.startswith("<"):  # `<string>` is no file
             yield file, line

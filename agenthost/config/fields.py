@@ -139,6 +139,16 @@ def _plain(path: str) -> str:
     return path.replace("[]", "").replace(".*", "")
 
 
+def fields_along(spec: Spec, path: str) -> Iterator[Field]:
+    """The fields of the keys on the dotted way to `path` below `spec`, as far as they are known, outermost first."""
+    for name in path.split("."):
+        child = spec.children.get(name)
+        if child is None:
+            return
+        spec = child
+        yield child.field
+
+
 def descend(spec: Spec, path: str = "") -> Iterator[tuple[str, Spec]]:
     """Every spec below `spec` with its dotted path, parents first."""
     for name, child in spec.children.items():

@@ -10,7 +10,6 @@ has changed nothing, and its report says why.
 
 import asyncio
 import gc
-import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
@@ -130,8 +129,7 @@ class Reloader:
 
     def begin_failed(self, error: UnusableCode) -> None:
         """The code cannot be used yet: as if a reload had failed that would have started everything."""
-        report = _failure(error, ReloadReport)
-        self.failed_files = frozenset(map(Path, error.files))
+        report = self._failed(error)
         self.last = _outcome(report)
         self._log.bind(**_details(report)).error(
             "start failed", error=report.error, effect="no agent runs; waiting for an edit"
@@ -149,8 +147,10 @@ class Reloader:
     async def _serve(self, asked: list["asyncio.Future[ReloadReport]"]) -> ReloadReport:
         """One reload, however often it begins; `asked` get those whom its report answers."""
         began = time.monotonic()
+        beginning = 0
         report: ReloadReport | None = None
-        for beginning in itertools.count(1):
+        while report is None:
+            beginning += 1
             self._wanted.clear()
             asked += self._asked
             self._asked.clear()
@@ -160,9 +160,6 @@ class Reloader:
             if beginning > 1:
                 self._log.info("reload begins anew", reason="another edit came before anything was taken over")
             report = await self._begin(may_begin_anew=beginning < MOST_BEGINNINGS)
-            if report is not None:
-                break
-        assert report is not None  # the loop has no other end
         mended = self.has_failed
         self.last = _outcome(report)
         await self._applied(report)
@@ -186,14 +183,16 @@ class Reloader:
         try:
             preparing.result()
             return await self._take_over(attempt)
-        except ConfigError as error:
-            self.watched_files |= frozenset(error.watched_files)
-            return replace(_failure(error, ReloadReport), changes=attempt.changes)
-        except UnusableCode as error:
-            self.failed_files = frozenset(map(Path, error.files))
-            return replace(_failure(error, ReloadReport), changes=attempt.changes)
         except AgentHostError as error:
-            return replace(_failure(error, ReloadReport), changes=attempt.changes)
+            return replace(self._failed(error), changes=attempt.changes)
+
+    def _failed(self, error: AgentHostError) -> ReloadReport:
+        """Its report; where the error lies is watched from now on."""
+        if isinstance(error, ConfigError):
+            self.watched_files |= frozenset(error.watched_files)
+        elif isinstance(error, UnusableCode):
+            self.failed_files = frozenset(map(Path, error.files))
+        return _failure(error, ReloadReport)
 
     async def _wait(self, preparing: "asyncio.Task[None]") -> None:
         """Until it has ended, one way or another; it does not outlive whoever waits."""
