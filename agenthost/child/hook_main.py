@@ -60,7 +60,7 @@ class Hook:
 
     async def run(self, channel: BlockingChannel) -> None:
         """Until the host is gone or wants no more; questions still open then are dropped."""
-        self._channel = await channel.to_async(self._on_message, self._done.set)
+        self._channel = channel.to_async(self._on_message, self._done.set)
         await self._done.wait()
 
     def _on_message(self, message: Message) -> None:

@@ -36,9 +36,9 @@ class JobLine:
         self.ending: asyncio.Future[Ending] = self._loop.create_future()
         self.budget = Budget()
 
-    async def open(self, channel: BlockingChannel) -> None:
+    def open(self, channel: BlockingChannel) -> None:
         """Take `channel` over, with what it has read already: a StopJob can come in the same breath as StartJob."""
-        self._channel = await channel.to_async(self._on_message, self._on_close)
+        self._channel = channel.to_async(self._on_message, self._on_close)
 
     def say(self, message: Message) -> None:
         """Send it; after `close` there is nobody to hear it."""

@@ -1,7 +1,7 @@
 """A job process from its prewarm to its exit: `run_job_process`. Runs in forked (or spawned) job processes.
 
 Importing this module brings everything that a job needs, so a template does it before it forks. While the process
-is idle it blocks in one system call, without an event loop: it costs nothing and touches no memory.
+is idle it blocks in one system call, outside of its event loop: it costs nothing and touches no memory.
 """
 
 import asyncio
@@ -20,9 +20,6 @@ from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import LogLevels, Ready, StartJob, StopJob
 from agenthost.logs import pipe_handler
 from agenthost.logs.events import get_logger
-
-# A process started for a job that waits already must not be held up; an idle one has the time.
-REHEARSE_AFTER_SECONDS = 0.05
 
 log = get_logger("job")
 
@@ -45,11 +42,12 @@ def run_job_process(
         return 1
     spawned = init_began is not None
     channel.send(Ready(init_seconds=time.monotonic() - began, code=reported(code) if spawned else None))
-    if not channel.wait(REHEARSE_AFTER_SECONDS) and code.framework is None:
-        rehearse()
+    loop = loop or asyncio.new_event_loop()
+    if code.framework is None:
+        rehearse(loop, called=lambda: channel.wait(0))
     start = _wait_for_job(channel)
     if start is not None:
-        _run_job(start, runner, channel, loop or asyncio.new_event_loop())
+        _run_job(start, runner, channel, loop)
     return 0
 
 

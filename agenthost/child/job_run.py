@@ -50,7 +50,7 @@ class JobRun:
     async def run(self, channel: BlockingChannel) -> None:
         """From Started to Ended. `channel` is taken over, with what it has read already, and closed at the end."""
         set_job_context(self._context)
-        await self._line.open(channel)
+        self._line.open(channel)
         if not self._line.ending.done():
             await self._serve()
         await self._line.close()

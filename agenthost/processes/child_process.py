@@ -59,10 +59,10 @@ class ChildProcess:
         self.started.add_done_callback(_look_at_exception)
         self.ready.add_done_callback(_look_at_exception)
 
-    async def open(self, ends: ProcessEnds) -> None:
-        """Start listening; the process itself may not exist yet. Raises ProcessFailed if it was discarded meanwhile."""
+    def open(self, ends: ProcessEnds) -> None:
+        """Start listening; the process itself may not exist yet. Raises ProcessFailed if it was discarded already."""
         self._relay = OutputRelay(ends.stdout, ends.stderr, ends.log, fields={"agent": self.agent})
-        self._channel = await AsyncChannel.open(ends.channel, self.received, self._closed)
+        self._channel = AsyncChannel(ends.channel, self.received, self._closed)
         if self.ended.done():  # whoever discarded it had no channel to close: it would be started, and stay
             ends.close_theirs()
             self._channel.close()

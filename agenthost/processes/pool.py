@@ -18,6 +18,9 @@ from agenthost.processes.starters import Starter, start_process
 from agenthost.processes.templates import NUMBERS
 from agenthost.restarts import start_delay
 
+REFILL_SECONDS = 0.1
+"""For so long at most, making another idle process waits for jobs that are being started: they need the processors."""
+
 STABLE_SECONDS = 10.0  # an idle process that lived this long was good: its death is no reason to wait
 _DUMP_SECONDS = 1.0  # faulthandler writes in a signal handler; this is for a busy machine to read the pipe
 
@@ -47,6 +50,8 @@ class Pool:
         self._starter = starter
         self._home = home
         self._processes: set[JobProcess] = set()
+        self._unused: dict[JobProcess, None] = {}  # idle or to be, the oldest first
+        self._launching: set[JobProcess] = set()  # reserved, and their job has not started
         self._changed = asyncio.Event()
         self._closed = False
 
@@ -55,6 +60,7 @@ class Pool:
         while not self._closed:
             self._changed.clear()
             if len(self._spare()) < self.num_idle:
+                await self._jobs_first()
                 await self._add_idle()
             else:
                 self._shrink()
@@ -68,10 +74,15 @@ class Pool:
         return process
 
     async def reserve(self) -> JobProcess:
-        """A started process for one job: an idle one if there is, else a new one. Raises ProcessFailed."""
+        """A started process for one job: an idle one if there is, else a new one. Raises ProcessFailed.
+
+        The one that has been idle for longest is the most ready: it has rehearsed its start.
+        """
         for process in self._spare():
+            del self._unused[process]
             process.reserve()
             self._died_young = 0
+            self._launch_of(process)
             self._changed.set()
             return process
         return await self._start(reserve=True)
@@ -79,8 +90,10 @@ class Pool:
     def give_back(self, process: JobProcess) -> None:
         """The reservation was not used. A ready process becomes idle again; one that is not, or too many, is ended."""
         wanted = not self._closed and len(self._spare()) < self.num_idle
+        self._launching.discard(process)
         if process.state is JobProcessState.RESERVED and process.is_ready and wanted:
             process.move(JobProcessState.IDLE)
+            self._unused[process] = None
         elif process.state is JobProcessState.RESERVED:
             process.discard()
         self._changed.set()
@@ -98,7 +111,7 @@ class Pool:
         """End the idle processes and those to be; reserved and running ones are their owners' business."""
         self._closed = True
         self._changed.set()
-        unused = [each for each in self._processes if each.state in (JobProcessState.STARTING, JobProcessState.IDLE)]
+        unused = list(self._unused)
         for process in unused:
             process.discard()
         await asyncio.gather(*(asyncio.shield(process.ended) for process in unused))
@@ -115,6 +128,16 @@ class Pool:
             failures=self.failures,
             last_failure=self.last_failure,
         )
+
+    async def _jobs_first(self) -> None:
+        """Wait until the jobs that are being started have, a moment at most."""
+        try:
+            async with asyncio.timeout(REFILL_SECONDS):
+                while self._launching and not self._closed:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
 
     async def _add_idle(self) -> None:
         delay = start_delay(max(self.failures, self._died_young))
@@ -149,9 +172,20 @@ class Pool:
         process = JobProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
         if reserve:
             process.reserve()
+            self._launch_of(process)
+        else:
+            self._unused[process] = None
         self._processes.add(process)
         process.ended.add_done_callback(lambda _: self._gone(process))
         return process
+
+    def _launch_of(self, process: JobProcess) -> None:
+        self._launching.add(process)
+        process.running.add_done_callback(lambda _: self._launched(process))
+
+    def _launched(self, process: JobProcess) -> None:
+        self._launching.discard(process)
+        self._changed.set()
 
     async def _wait_ready(self, process: JobProcess) -> None:
         try:
@@ -164,7 +198,7 @@ class Pool:
         self.last_failure = ""
 
     def _spare(self) -> list[JobProcess]:
-        return [process for process in self._processes if process.state is JobProcessState.IDLE]
+        return [process for process in self._unused if process.state is JobProcessState.IDLE]
 
     def _shrink(self) -> None:
         for process in self._spare()[self.num_idle :]:
@@ -172,6 +206,7 @@ class Pool:
 
     def _gone(self, process: JobProcess) -> None:
         self._processes.discard(process)
+        self._unused.pop(process, None)
         self._changed.set()
         if process.died_idle:
             young = asyncio.get_running_loop().time() - process.born < STABLE_SECONDS

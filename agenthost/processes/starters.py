@@ -62,7 +62,7 @@ class ForkStarter:
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         ends = ProcessEnds.open()
-        await process.open(ends)
+        process.open(ends)
         request = ForkProcess(
             number=process.number,
             kind=kind,
@@ -71,7 +71,7 @@ class ForkStarter:
             log_levels=self.log_levels,
             credentials=self.credentials,
         )
-        self.template.fork(request, ends, process.refuse)
+        self.template.fork(request, ends, process.refuse, wanted=lambda: not process.started.done())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class SpawnStarter:
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         ends = ProcessEnds.open()
-        await process.open(ends)
+        process.open(ends)
         try:
             self._exec(process, ends)
         except OSError as error:

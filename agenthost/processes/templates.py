@@ -12,7 +12,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
@@ -43,7 +43,22 @@ _DEATH_SECONDS = 1.0
 HANG_SECONDS = 5.0
 """A template that owes us processes and gives no sign of life for so long is ended: the next one will fork."""
 
+UNDER_WAY = 8
+"""How many requests a template is sent ahead: enough never to wait for us. The others stay here, where they can be
+dropped: on a machine that is too slow for its offers, those that are answered already would keep all others waiting
+until they are too late as well."""
+
 NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A fork that is asked for. `wanted` is asked just before it is sent."""
+
+    number: int
+    packet: bytes
+    ends: ProcessEnds
+    wanted: Callable[[], bool]
 
 
 class Template:
@@ -64,8 +79,10 @@ class Template:
         self._socket = ends.channel
         self._socket.setblocking(False)
         self._relay = OutputRelay(ends.stdout, ends.stderr, ends.log, fields={"agent": name} if name else {})
-        self._queue: deque[tuple[bytes, ProcessEnds | None]] = deque()
+        self._messages: deque[bytes] = deque()
+        self._requests: deque[_Request] = deque()
         self._open: dict[int, Callable[[ProcessFailed], None]] = {}
+        self._under_way = 0
         self._retry: asyncio.TimerHandle | None = None
         self._hang: asyncio.TimerHandle | None = None
         self._dying: asyncio.TimerHandle | None = None
@@ -76,8 +93,18 @@ class Template:
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
         loop.add_reader(self._socket, self._readable)
 
-    def fork(self, request: ForkProcess, ends: ProcessEnds, refused: Callable[[ProcessFailed], None]) -> None:
-        """Ask for a process with `ends`; it says Hello on its own channel, or `refused` is called with a reason."""
+    def fork(
+        self,
+        request: ForkProcess,
+        ends: ProcessEnds,
+        refused: Callable[[ProcessFailed], None],
+        *,
+        wanted: Callable[[], bool],
+    ) -> None:
+        """Ask for a process with `ends`; it says Hello on its own channel, or `refused` is called with a reason.
+
+        Once it is not `wanted` any more it is not asked for, if there is still time, and nothing is said about it.
+        """
         if self.dead.done():
             ends.close_theirs()
             refused(TemplateGone(f"the template is gone ({self.dead.result()})"))
@@ -89,13 +116,14 @@ class Template:
             refused(ProcessFailed(f"its environment is too large: {sizes}"))
             return
         self._open[request.number] = refused
-        self._queue.append((packet, ends))
-        self._watch()
+        self._requests.append(_Request(request.number, packet, ends, wanted))
+        if self._hang is None:
+            self._watch()  # who is asked again and again without an answer hangs all the same
         self._send_queued()
 
     def tell(self, message: Message) -> None:
         """Send a message that carries no descriptors."""
-        self._queue.append((encode(message), None))
+        self._messages.append(encode(message))
         self._send_queued()
 
     def dump_stacks(self) -> None:
@@ -138,10 +166,9 @@ class Template:
                 timer.cancel()
         self._socket.close()
         self.dead.set_result(reason)
-        for _, ends in self._queue:
-            if ends is not None:
-                ends.close_theirs()
-        self._queue.clear()
+        for request in self._requests:
+            request.ends.close_theirs()
+        self._requests.clear()
         if not self.ready.done():
             kind = ProcessFailed if self.started.done() else TemplateGone
             what = "the process that imports its code" if self._name else "the base process"
@@ -224,17 +251,22 @@ class Template:
                 if not self.ready.done():
                     self.ready.set_exception(InitFailure(message))
             case Forked():
-                self._open.pop(message.number)
-                self._watch()
+                self._answered(message.number)
             case ForkRefused():
-                refused = self._open.pop(message.number)
-                self._watch()
+                refused = self._answered(message.number)
                 refused(ProcessFailed(message.reason))
             case _:
                 self.log.error("unexpected message", message_type=type(message).__name__, pid=self.pid)
 
+    def _answered(self, number: int) -> Callable[[ProcessFailed], None]:
+        refused = self._open.pop(number)
+        self._under_way -= 1
+        self._watch()
+        self._send_queued()
+        return refused
+
     def _watch(self) -> None:
-        """It gave a sign of life, or was asked for a process: count anew how long it is silent."""
+        """It gave a sign of life, or owes us something from now on: count anew how long it is silent."""
         if self._hang is not None:
             self._hang.cancel()
             self._hang = None
@@ -253,27 +285,48 @@ class Template:
         self._hang = asyncio.get_running_loop().call_later(_DUMP_SECONDS, self.kill)
 
     def _send_queued(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._queue:
-            packet, ends = self._queue[0]
+        while not self.dead.done() and (pending := self._next()):
+            packet, ends = pending
             try:
                 socket.send_fds(self._socket, [packet], ends.theirs if ends is not None else ())
             except BlockingIOError:
-                loop.add_writer(self._socket, self._send_queued)
+                asyncio.get_running_loop().add_writer(self._socket, self._send_queued)
                 return
             except OSError as error:
-                if error.errno == errno.ETOOMANYREFS:
-                    # Too many descriptors are on their way at once: the template has to take some out first.
-                    if self._retry is not None:
-                        self._retry.cancel()
-                    self._retry = loop.call_later(_RETRY_SECONDS, self._send_queued)
-                    return
-                self._close(error.strerror or "socket error")
+                self._not_sent(error)
                 return
-            self._queue.popleft()
-            if ends is not None:
-                ends.close_theirs()
-        loop.remove_writer(self._socket)
+            if ends is None:
+                self._messages.popleft()
+                continue
+            self._requests.popleft()
+            self._under_way += 1
+            ends.close_theirs()
+        if not self.dead.done():
+            asyncio.get_running_loop().remove_writer(self._socket)
+
+    def _next(self) -> tuple[bytes, ProcessEnds | None] | None:
+        """What is to be sent now, if anything; requests that nobody wants any more are dropped on the way."""
+        if self._messages:
+            return self._messages[0], None
+        while self._requests and self._under_way < UNDER_WAY:
+            request = self._requests[0]
+            if request.wanted():
+                return request.packet, request.ends
+            self._requests.popleft()
+            request.ends.close_theirs()
+            del self._open[request.number]
+            if not self._open:
+                self._watch()
+        return None
+
+    def _not_sent(self, error: OSError) -> None:
+        if error.errno != errno.ETOOMANYREFS:
+            self._close(error.strerror or "socket error")
+            return
+        # Too many descriptors are on their way at once: the template has to take some out first.
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._send_queued)
 
 
 class MustNotFork(ProcessFailed):
@@ -292,7 +345,7 @@ def fork_template(base: Template, spec: TemplateSpec, home: ProcessHome) -> Temp
     ends = ProcessEnds.open(packets=True)
     template = Template(spec.agent, ends, home)
     request = ForkProcess(number=next(NUMBERS), kind="template", spec=spec)
-    base.fork(request, ends, template.refuse)
+    base.fork(request, ends, template.refuse, wanted=lambda: not template.dead.done())
     return template
 
 

@@ -57,7 +57,7 @@ class VoiceRun:
 
     async def run(self, channel: BlockingChannel) -> None:
         """From Started to Ended. `channel` is taken over, with what it has read already, and closed at the end."""
-        await self._line.open(channel)
+        self._line.open(channel)
         if not self._line.ending.done():
             self._line.start_heartbeat()
             _watch_loop()

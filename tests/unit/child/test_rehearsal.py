@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from pathlib import Path
 
 from agenthost.child.rehearsal import rehearse, warm_up
 from agenthost.context.current import get_job_context
@@ -15,17 +16,38 @@ def test_warm_up_leaves_no_thread_no_descriptor_and_no_job() -> None:
     """A template forks afterwards: it must be as it was."""
     before = (threading.active_count(), len(os.listdir("/proc/self/fd")))
     warm_up()
-    rehearse()
+    loop = asyncio.new_event_loop()
+    rehearse(loop, called=lambda: False)
+    loop.close()
     assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
     assert get_job_context(required=False) is None
 
 
-async def test_idle_process_rehearses_and_still_serves(fork: Fork) -> None:
+def test_rehearsal_stops_when_the_job_is_there() -> None:
+    """Between two steps, whichever they are: the real job must not wait."""
+    loop = asyncio.new_event_loop()
+    for steps in range(2):
+        answers = iter([False] * steps + [True])
+        rehearse(loop, called=lambda answers=answers: next(answers))
+        assert list(answers) == []
+    loop.close()
+
+
+async def test_process_rehearses_and_still_serves(fork: Fork, tmp_path: Path) -> None:
     """It has copied its pages in advance; nothing of that shows in its messages, its log or its output."""
-    process = fork("async def entrypoint(ctx): ...")
+    code = """
+        from pathlib import Path
+
+        def prewarm(proc):
+            Path("fresh").write_text(Path("/proc/self/smaps_rollup").read_text())
+
+        async def entrypoint(ctx): ...
+    """
+    process = fork(code, prewarm="agent:prewarm")
     process.receive(Ready)
-    fresh = _private_kilobytes(process.pid)
-    await poll(lambda: _private_kilobytes(process.pid) > fresh + 500, timeout=5, what="the process did not rehearse")
+    fresh = _private_kilobytes(tmp_path / "fresh")
+    idle = Path(f"/proc/{process.pid}/smaps_rollup")
+    await poll(lambda: _private_kilobytes(idle) > fresh + 500, timeout=5, what="the process did not rehearse")
     await asyncio.to_thread(process.send, start_job())
     assert isinstance(process.receive(Started), Started)
     assert process.end().reason == "entrypoint returned"
@@ -33,6 +55,5 @@ async def test_idle_process_rehearses_and_still_serves(fork: Fork) -> None:
     assert process.output == ""
 
 
-def _private_kilobytes(pid: int) -> int:
-    with open(f"/proc/{pid}/smaps_rollup") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("Private_"))
+def _private_kilobytes(smaps: Path) -> int:
+    return sum(int(line.split()[1]) for line in smaps.read_text().splitlines() if line.startswith("Private_"))

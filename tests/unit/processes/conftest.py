@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -52,6 +53,10 @@ class TemplatePeer:
             loop.remove_reader(self._socket)
         packet, descriptors, _, _ = socket.recv_fds(self._socket, PACKET_BYTES, 4)
         return decode(packet), descriptors
+
+    def has_mail(self) -> bool:
+        """Whether there is something to receive now."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def die(self) -> None:
         """Close every end, as the kernel does."""

@@ -47,7 +47,7 @@ async def job(home: ProcessHome) -> AsyncIterator[Played]:
     """A process that was asked for and has not said Hello."""
     host = JobProcess(number=1, agent="support", home=home)
     ends = ProcessEnds.open()
-    await host.open(ends)
+    host.open(ends)
     played = Played(host, ends)
     ends.close_theirs()
     yield played
@@ -180,14 +180,13 @@ async def test_process_that_died_in_its_prewarm_names_its_end(job: Played) -> No
         await job.host.ready
 
 
-async def test_process_discarded_while_it_is_opened_is_never_started(home: ProcessHome) -> None:
-    """Its pool was closed in that moment: nobody would ever end it."""
+async def test_process_discarded_before_it_is_opened_is_never_started(home: ProcessHome) -> None:
+    """Its pool was closed while its template was made: nobody would ever end it."""
     process = JobProcess(number=1, agent="a", home=home)
     ends = ProcessEnds.open()
-    opening = asyncio.ensure_future(process.open(ends))
     process.discard()
     with pytest.raises(ProcessFailed, match="not needed"):
-        await opening
+        process.open(ends)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(ends.theirs[0])
 
@@ -206,7 +205,7 @@ async def test_process_that_has_ended_is_freed_without_the_collector(home: Proce
     async def run_one() -> "weakref.ref[JobProcess]":
         host = JobProcess(number=1, agent="support", home=home)
         ends = ProcessEnds.open()
-        await host.open(ends)
+        host.open(ends)
         played = Played(host, ends)
         ends.close_theirs()
         await idle(played)

@@ -1,7 +1,9 @@
 """The host's end of a template; the test plays the process behind it."""
 
 import asyncio
+import itertools
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -19,15 +21,26 @@ from agenthost.ipc.messages import (
 )
 from agenthost.processes import templates
 from agenthost.processes.child_process import InitFailure, TemplateGone
+from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
-from agenthost.processes.templates import fork_template, wait_ready
-from tests.unit.processes.conftest import MakeEnds, MakePeer
+from agenthost.processes.templates import UNDER_WAY, Template, fork_template, wait_ready
+from tests.unit.processes.conftest import MakeEnds, MakePeer, TemplatePeer
 
 
 def request(number: int = 1, *, bytes_: int = 0) -> ForkProcess:
     env = {"BIG": "x" * bytes_}
     spec = TemplateSpec(agent="a", generation=1, env=env, working_dir="/", path=(), entrypoint="a:b")
     return ForkProcess(number=number, kind="job", spec=spec)
+
+
+def ask(
+    template: Template,
+    message: ForkProcess,
+    ends: ProcessEnds,
+    refused: Callable[[ProcessFailed], None],
+    wanted: Callable[[], bool] = lambda: True,
+) -> None:
+    template.fork(message, ends, refused, wanted=wanted)
 
 
 class Refusals(list[ProcessFailed]):
@@ -50,7 +63,7 @@ async def test_request_arrives_with_its_four_descriptors(peer: MakePeer, make_en
     """What the process is to have travels with the request; the host keeps no copy of it."""
     template = peer()
     ends = make_ends()
-    template.host.fork(request(7), ends, Refusals())
+    ask(template.host, request(7), ends, Refusals())
     message, received = await template.receive()
     assert isinstance(message, ForkProcess)
     assert (message.number, len(received)) == (7, 4)
@@ -66,7 +79,7 @@ async def test_refusal_of_the_template_reaches_who_asked(peer: MakePeer, make_en
     template = peer()
     first, second = Refusals(), Refusals()
     for number, refusals in ((1, first), (2, second)):
-        template.host.fork(request(number), make_ends(), refusals)
+        ask(template.host, request(number), make_ends(), refusals)
     template.say(Forked(number=1))
     template.say(ForkRefused(number=2, reason="no memory"))
     assert str(await second.wait()) == "no memory"
@@ -78,7 +91,7 @@ async def test_request_too_large_for_a_packet_is_refused_at_once(peer: MakePeer,
     template = peer()
     ends = make_ends()
     refusals = Refusals()
-    template.host.fork(request(bytes_=PACKET_BYTES), ends, refusals)
+    ask(template.host, request(bytes_=PACKET_BYTES), ends, refusals)
     assert "environment is too large" in str(refusals[0])
     assert os.read(ends.stdout, 1) == b"", "somebody still holds the writing end"
 
@@ -86,7 +99,7 @@ async def test_request_too_large_for_a_packet_is_refused_at_once(peer: MakePeer,
 async def test_request_of_nearly_a_packet_is_sent(peer: MakePeer, make_ends: MakeEnds) -> None:
     """The socket's buffer has room for it."""
     template = peer()
-    template.host.fork(request(bytes_=PACKET_BYTES - 1000), make_ends(), Refusals())
+    ask(template.host, request(bytes_=PACKET_BYTES - 1000), make_ends(), Refusals())
     message, received = await template.receive()
     assert isinstance(message, ForkProcess)
     for descriptor in received:
@@ -101,7 +114,7 @@ async def test_death_is_noticed_by_the_socket(peer: MakePeer, make_ends: MakeEnd
         await template.host.ready
     assert template.host.dead.done()
     refusals = Refusals()
-    template.host.fork(request(), make_ends(), refusals)
+    ask(template.host, request(), make_ends(), refusals)
     assert isinstance(refusals[0], TemplateGone)
 
 
@@ -151,13 +164,64 @@ async def test_silent_template_that_owes_a_process_is_ended(
     monkeypatch.setattr(templates, "_DUMP_SECONDS", 0.0)
     idle, slow = peer("idle"), peer("slow")
     for number in (1, 2):
-        slow.host.fork(request(number), make_ends(), Refusals())
+        ask(slow.host, request(number), make_ends(), Refusals())
     await asyncio.sleep(0.012)
     slow.say(Forked(number=1))
     await asyncio.sleep(0.012)
     assert not slow.host.dead.done()
     assert await slow.host.dead == "killed"
     assert not idle.host.dead.done()
+
+
+async def test_template_that_never_answers_is_ended_however_often_it_is_asked(
+    peer: MakePeer, make_ends: MakeEnds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offers that keep coming are no sign of its life."""
+    monkeypatch.setattr(templates, "HANG_SECONDS", 0.1)
+    monkeypatch.setattr(templates, "_DUMP_SECONDS", 0.0)
+    template = peer()
+    async with asyncio.timeout(10):
+        for number in itertools.count(1):
+            if template.host.dead.done():
+                break
+            ask(template.host, request(number), make_ends(), Refusals())
+            await asyncio.sleep(0.01)
+
+
+async def test_requests_wait_here_until_the_template_has_answered_others(peer: MakePeer, make_ends: MakeEnds) -> None:
+    """It is never sent more than a few ahead, and all arrive in their order."""
+    template = peer()
+    for number in range(UNDER_WAY + 2):
+        ask(template.host, request(number), make_ends(), Refusals())
+    assert [await number_of_next(template) for _ in range(UNDER_WAY)] == list(range(UNDER_WAY))
+    assert not template.has_mail()
+    template.say(Forked(number=0))
+    assert await number_of_next(template) == UNDER_WAY
+    template.say(ForkRefused(number=1, reason="no memory"))
+    assert await number_of_next(template) == UNDER_WAY + 1
+
+
+async def test_process_that_nobody_wants_any_more_is_not_asked_for(peer: MakePeer, make_ends: MakeEnds) -> None:
+    """Its offer was given up while others were served: the template makes those that are still waited for."""
+    template = peer()
+    given_up: set[int] = set()
+    ends = [make_ends() for _ in range(UNDER_WAY + 3)]
+    for number, each in enumerate(ends):
+        ask(template.host, request(number), each, Refusals(), lambda number=number: number not in given_up)
+    for _ in range(UNDER_WAY):
+        await number_of_next(template)
+    given_up |= {0, UNDER_WAY, UNDER_WAY + 1}
+    template.say(Forked(number=0))
+    assert await number_of_next(template) == UNDER_WAY + 2
+    assert os.read(ends[UNDER_WAY].stdout, 1) == b"", "somebody still holds the writing end"
+
+
+async def number_of_next(template: TemplatePeer) -> int:
+    message, received = await template.receive()
+    for descriptor in received:
+        os.close(descriptor)
+    assert isinstance(message, ForkProcess)
+    return message.number
 
 
 async def test_closed_template_is_told_to_leave(peer: MakePeer) -> None:
