@@ -160,7 +160,7 @@ def _host_values(config: Config) -> Mapping[str, object]:
         "http": {"listen": None if http.host is None else f"{http.host}:{http.port}"},
         "control": {"socket": None if config.control_disabled else config.control_socket or "(default)"},
         "preload": config.preload,
-        "timezone": config.timezone,
+        "timezone": str(config.timezone),
         "reload": {
             "watch": wanted.watch,
             "paths": wanted.paths,

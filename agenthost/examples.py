@@ -6,8 +6,7 @@ moment for examples without `at` comes in.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime, tzinfo
 
 from agenthost.config.example_checks import receiver_of
 from agenthost.config.example_requests import parse_request
@@ -64,8 +63,7 @@ def run_examples(config: Config, now: datetime) -> ExamplesReport:
     """Decide every example of a valid configuration. `now` is aware, and the moment of those without `at`."""
     agents = {agent.id: agent for agent in config.agents}
     rule_sets = {agent.id: compile_rules(agent, agents) for agent in config.agents}
-    timezone = ZoneInfo(config.timezone)
-    results = tuple(_run(example, agents, rule_sets, now, timezone) for example in config.examples)
+    results = tuple(_run(example, agents, rule_sets, now, config.timezone) for example in config.examples)
     return ExamplesReport(results=results, rules=_coverage(config.agents, results))
 
 
@@ -74,7 +72,7 @@ def _run(
     agents: Mapping[str, AgentConfig],
     rule_sets: Mapping[str, RuleSet],
     now: datetime,
-    timezone: ZoneInfo,
+    timezone: tzinfo,
 ) -> ExampleResult:
     receiver = receiver_of(example, agents)
     moment = _moment(example, now, timezone)
@@ -85,7 +83,7 @@ def _run(
     return ExampleResult(example=example, receiver=receiver.id, decision=decision, mismatches=mismatches)
 
 
-def _moment(example: RequestExample, now: datetime, timezone: ZoneInfo) -> datetime:
+def _moment(example: RequestExample, now: datetime, timezone: tzinfo) -> datetime:
     """`at` without an offset means the file's own timezone."""
     if example.at is None:
         return now.astimezone(timezone)

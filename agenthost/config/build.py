@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from agenthost.config.conditions import ALWAYS, Condition, parse_condition
 from agenthost.config.convert import convert
@@ -67,7 +69,7 @@ def build(
         control_socket=host["control"]["socket"],
         control_disabled=_is_none(resolved.host, "control", "socket"),
         preload=host["preload"],
-        timezone=host["timezone"],
+        timezone=_timezone(host["timezone"]),
         reload=_reload(host["reload"]),
         load=_load(host["load"]),
         drain_timeout=host["drain_timeout"],
@@ -140,6 +142,11 @@ def place_of(node: Node, file: str) -> Place:
     """Where a node was written."""
     span = node.place
     return Place(file=file, line=span.line, column=span.column)
+
+
+def _timezone(name: str) -> tzinfo:
+    """Loaded once, here: an offer needs no file then. UTC is there also on machines without time zone data."""
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def _livekit(values: Values) -> LiveKitConfig:

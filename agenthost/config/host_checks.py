@@ -77,8 +77,11 @@ def _check_timezone(host: Node, findings: Collector) -> None:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        close = difflib.get_close_matches(name, available_timezones(), n=1, cutoff=0.6)
+        known = available_timezones()
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
         hint = f"did you mean `{close[0]}`?" if close else "write an IANA name such as `Europe/Berlin`"
+        if not known:
+            hint = "this machine has no time zones: install `tzdata`, from the system's packages or by pip"
         findings.about("AH219", "there is no such time zone", node, hint=hint)
 
 

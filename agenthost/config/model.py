@@ -7,6 +7,7 @@ table (`config/fields.py`), so a value has exactly one origin. Durations are flo
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -274,7 +275,7 @@ class Config:
     control_socket: str | None
     control_disabled: bool = False
     preload: tuple[str, ...]
-    timezone: str
+    timezone: tzinfo
     reload: ReloadConfig
     load: LoadLimits
     drain_timeout: Seconds

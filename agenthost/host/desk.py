@@ -8,8 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime, tzinfo
 
 from agenthost.dispatch.registration import Registration
 from agenthost.errors import ProcessFailed
@@ -66,7 +65,7 @@ class OfferDesk:
         terminated: Callable[[str], None],
         jobs: RunningJobs,
         load: LoadControl,
-        timezone: Callable[[], str],
+        timezone: Callable[[], tzinfo],
         metrics: Metrics,
         log: EventLogger,
     ) -> None:
@@ -151,7 +150,7 @@ class OfferDesk:
             self._terminated(job_id)
 
     def _decide(self, offer: Offer) -> Decision:
-        now = datetime.now(ZoneInfo(self._timezone()))
+        now = datetime.now(self._timezone())
         facts = Facts(now=now, agent_jobs=self._slots.used_by(self._receiver.id))
         return decide(offer, self._receiver.plan.rules, facts)
 

@@ -117,16 +117,16 @@ class FleetHousehold:
             self.recovery.missed(offer.room)
 
     def terminated(self, job_id: str) -> None:
-        """The server ended a job. One that has not joined may have been given up too early."""
+        """The server ended a job, or has seen its participant leave, which may come again."""
         found = self._fleet.jobs.find(job_id)
         if found is None:
             return
         job, registration = found
         offer = job.order.assignment.offer
-        if job.joined or offer.type is not JobType.ROOM or not offer.dispatch_id:
-            self.terminate_job(job_id)
-        else:
+        if offer.dispatch_id:
             self.recovery.terminated(self._doubt(job, registration), offer.dispatch_id)
+        else:
+            self.terminate_job(job_id)
 
     def _watch(self, agent: HostedAgent) -> Watched:
         config = agent.config
@@ -141,11 +141,13 @@ class FleetHousehold:
 
     def _doubt(self, job: RunningJob, registration: Registration) -> DoubtfulJob:
         offer = job.order.assignment.offer
+        is_told = not job.forgotten or job.order.worker_id != registration.worker_id
         return DoubtfulJob(
             job_id=offer.job_id,
             room=offer.room.name,
             sid=offer.room.sid,
             joined=job.joined,
+            dispatch_id="" if is_told else offer.dispatch_id,
             server=self.recovery.server(registration.key.server),
         )
 

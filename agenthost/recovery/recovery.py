@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agenthost.config.model import LiveKitConfig
+from agenthost.errors import AgentHostError
 from agenthost.jobs import RoomInfo
 from agenthost.logs.events import EventLogger
 from agenthost.metrics import Metrics
@@ -17,7 +18,7 @@ from agenthost.recovery.restarting import EndedJob, Restarter, Spawn
 from agenthost.recovery.room_check import CHECK_SECONDS, DoubtfulJob, RoomCheck
 from agenthost.recovery.server_api import ServerApi
 from agenthost.recovery.sweeping import Pace, Sweeper, Watched
-from agenthost.recovery.terminations import is_meant
+from agenthost.recovery.terminations import dispatch_stands
 
 
 class Household(Protocol):
@@ -89,7 +90,11 @@ class Recovery:
             patience=times.patience,
         )
         self._room_check = RoomCheck(
-            doubtful=household.doubtful, close=household.close_job, log=log, seconds=times.room_check
+            doubtful=household.doubtful,
+            close=household.close_job,
+            terminate=household.terminate_job,
+            log=log,
+            seconds=times.room_check,
         )
 
     def server(self, livekit: LiveKitConfig) -> ServerApi:
@@ -112,7 +117,7 @@ class Recovery:
         self._sweeper.missed(room)
 
     def terminated(self, job: DoubtfulJob, dispatch_id: str) -> None:
-        """The server ended a job that has not joined."""
+        """The server ended a job of this dispatch, or takes it for ended."""
         self._spawn(self._judge_termination(job, dispatch_id))
 
     async def settle(self) -> None:
@@ -120,10 +125,14 @@ class Recovery:
         await self._restarter.settle()
 
     async def _judge_termination(self, job: DoubtfulJob, dispatch_id: str) -> None:
-        if await is_meant(job.server, room=job.room, dispatch_id=dispatch_id):
+        """Where nobody can tell, the server's word holds."""
+        try:
+            is_meant = not await dispatch_stands(job.server, room=job.room, dispatch_id=dispatch_id)
+        except AgentHostError:
+            is_meant = True
+        if is_meant:
             self._household.terminate_job(job.job_id)
             return
         self._household.doubt_job(job.job_id)
-        self._log.info(
-            "termination ignored", job_id=job.job_id, room=job.room, reason="it is joining, and its dispatch stands"
-        )
+        reason = "its participant came and went, and its dispatch stands"
+        self._log.info("termination ignored", job_id=job.job_id, room=job.room, reason=reason)

@@ -1,7 +1,7 @@
 """Finds jobs whose end the server never told: one ListRooms every 30 s, and only while there is a job to ask about.
 
-Runs on the host's loop. Terminations get lost: there is none for a job that never joined when its room closes, and none
-for a job whose registration has reconnected since.
+Runs on the host's loop. Terminations get lost: there is none for a job that never joined when its room closes, none
+for a job whose registration has reconnected since, and no second one for a job that went on after the first.
 """
 
 import asyncio
@@ -13,18 +13,24 @@ from agenthost.errors import AgentHostError
 from agenthost.jobs import RoomInfo
 from agenthost.logs.events import EventLogger
 from agenthost.recovery.server_api import ServerApi
+from agenthost.recovery.terminations import dispatch_stands
 
 CHECK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoubtfulJob:
-    """A job that the server may have forgotten. `joined`: it was in its room once."""
+    """A job that the server may have forgotten. `joined`: it was in its room once.
+
+    `dispatch_id`: the job is to end with this dispatch, and the server would not tell ("": a restarted server forgets
+    dispatches while their calls go on, so their end says nothing).
+    """
 
     job_id: str
     room: str
     sid: str
     joined: bool
+    dispatch_id: str = ""
     server: ServerApi
 
 
@@ -38,18 +44,20 @@ def is_gone(job: DoubtfulJob, rooms: Iterable[RoomInfo]) -> bool:
 
 
 class RoomCheck:
-    """`doubtful` gives the jobs to ask about, `close` ends one whose room is gone."""
+    """`doubtful` gives the jobs to ask about, `close` ends one whose room is gone, `terminate` one without dispatch."""
 
     def __init__(
         self,
         *,
         doubtful: Callable[[], Sequence[DoubtfulJob]],
         close: Callable[[str], None],
+        terminate: Callable[[str], None],
         log: EventLogger,
         seconds: float = CHECK_SECONDS,
     ) -> None:
         self._doubtful = doubtful
         self._close = close
+        self._terminate = terminate
         self._log = log
         self._seconds = seconds
         self._missed: Counter[str] = Counter()
@@ -74,12 +82,24 @@ class RoomCheck:
             self._log.debug("rooms checked", jobs=len(theirs), rooms=len(rooms))
             for job in theirs:
                 self._judge(job, rooms)
+                await self._check_dispatch(job)
 
     def _judge(self, job: DoubtfulJob, rooms: Sequence[RoomInfo]) -> None:
         """A server that has just started knows no room until the first client is back: a joined job gets two looks."""
         self._missed[job.job_id] = self._missed[job.job_id] + 1 if is_gone(job, rooms) else 0
         if self._missed[job.job_id] >= (2 if job.joined else 1):
             self._close(job.job_id)
+
+    async def _check_dispatch(self, job: DoubtfulJob) -> None:
+        if not job.dispatch_id:
+            return
+        try:
+            stands = await dispatch_stands(job.server, room=job.room, dispatch_id=job.dispatch_id)
+        except AgentHostError as error:
+            self._log.debug("dispatch not checked", error=str(error))
+            return
+        if not stands:
+            self._terminate(job.job_id)
 
 
 def _by_server(jobs: Sequence[DoubtfulJob]) -> Mapping[ServerApi, list[DoubtfulJob]]:

@@ -20,6 +20,7 @@ from tests.support.host import HostProcess, write_agent
 from tests.support.polling import poll
 from tests.support.protocols import Join, RunHost
 from tests.support.real_server import RealLiveKitServer
+from tests.support.room_link import RoomLink
 
 pytestmark = pytest.mark.e2e
 
@@ -106,6 +107,15 @@ async def dispatches_of(lk: api.LiveKitAPI, room: str, name: str) -> list[AgentD
     return [one for one in await lk.agent_dispatch.list_dispatch(room) if one.agent_name == name]
 
 
+async def wait_listed(lk: api.LiveKitAPI, room: str, name: str) -> None:
+    """Until the job of the dispatch is listed: before, the server does not connect a participant with it."""
+    async with asyncio.timeout(30):
+        while True:
+            if any(one.state.jobs for one in await dispatches_of(lk, room, name)):
+                return
+            await asyncio.sleep(0.1)
+
+
 async def watch(
     lk: api.LiveKitAPI, rooms: Sequence[str], name: str, *, other_than: Sequence[str], timeout: float
 ) -> None:
@@ -128,11 +138,7 @@ async def test_job_whose_first_try_to_join_failed_is_not_ended(
     """Its participant came and went, so the server sends a termination; the job joins all the same, and stays."""
     host, room = await begin_call(RECOVERY, metadata="wait")
     job = (await host.wait_event("job started", timeout=30)).fields["job_id"]
-    async with asyncio.timeout(30):  # before it is listed the server does not connect a participant with it
-        while True:
-            if any(one.state.jobs for one in await dispatches_of(livekit_api, room, name)):
-                break
-            await asyncio.sleep(0.1)
+    await wait_listed(livekit_api, room, name)
     first_try = await participant(room, f"agent-{job}", agent=True, attributes={"lk.agent_name": name})
     await first_try.disconnect()
     await host.wait_event("termination ignored", job_id=job, timeout=30)
@@ -140,6 +146,45 @@ async def test_job_whose_first_try_to_join_failed_is_not_ended(
     await host.wait_event("job connected", job_id=job, timeout=30)
     assert await agents_in(livekit_api, room, name) == [f"agent-{job}"]
     assert host.events("job stopping") == []
+
+
+@pytest.mark.slow(40)
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("keys", [RECOVERY, "type: participant"])
+async def test_job_whose_connection_is_made_anew_stays_in_its_room(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    tmp_path: Path,
+    name: str,
+    keys: str,
+) -> None:
+    """Its network breaks and cannot be resumed, while the host stays registered: livekit.rtc joins as a new
+    participant, and the server sends a termination for the old one. The person keeps the agent, until it is ended."""
+    room = f"room-{name}"
+    async with RoomLink().to(livekit_server.port) as link:
+        file = FILE.format(name=name, keys=keys)
+        url = {"LIVEKIT_URL": f"ws://127.0.0.1:{link.port}"}
+        host = await run_host(write_agent(tmp_path, CODE, file), server=livekit_server, env=url)
+        await host.wait_event("registered", agent=name)
+        caller = await participant(room)
+        seen: list[str] = []
+        caller.on("participant_connected", lambda one: seen.append(one.sid))
+        await livekit_api.agent_dispatch.create_dispatch(api.CreateAgentDispatchRequest(agent_name=name, room=room))
+        job = (await host.wait_event("job connected", timeout=30)).fields["job_id"]
+        await poll(lambda: seen, timeout=30, what="the person saw no agent")
+        await wait_listed(livekit_api, room, name)
+        link.break_rooms()
+        await poll(lambda: any("attempt: 3" in line.message for line in host.lines), timeout=30, what="it did not try")
+        link.mend()
+        await host.wait_event("termination ignored", job_id=job, timeout=60)
+        await poll(lambda: len(seen) == 2, timeout=30, what="the agent did not come back")
+        assert await agents_in(livekit_api, room, name) == [f"agent-{job}"]
+        assert host.events("job stopping") == []
+        (dispatch,) = await dispatches_of(livekit_api, room, name)
+        await livekit_api.agent_dispatch.delete_dispatch(dispatch.id, room)
+        await host.wait_event("job ended", job_id=job, reason="terminated by the server", timeout=60)
 
 
 async def test_crashed_job_is_back_in_its_room_without_its_ghost(

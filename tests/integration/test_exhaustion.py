@@ -135,6 +135,15 @@ async def test_host_without_descriptors_keeps_its_jobs_and_says_what_it_cannot(s
     await agent.host.wait_event("job ended", job_id=lives, outcome="succeeded")
 
 
+async def test_very_first_offer_needs_no_descriptor(start: Start) -> None:
+    """All that an answer needs is loaded before: an idle process takes the job."""
+    agent = await start(CODE, KEYS + "timezone: Europe/Berlin\n")
+    await agent.wait_idle(2)
+    with no_descriptors(agent.host.pid):
+        result = await agent.try_offer()
+    assert result.outcome is OfferOutcome.ASSIGNED, agent.host.output()
+
+
 async def test_reload_without_descriptors_fails_and_the_next_one_works(start: Start) -> None:
     """Neither reading the file nor watching it ends the host."""
     agent = await start(CODE, KEYS + "reload: { watch: [config, code] }\n")

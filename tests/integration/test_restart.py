@@ -190,6 +190,28 @@ async def test_termination_of_a_job_that_is_still_joining_is_looked_into(agent: 
     assert ended.fields["reason"] == "entrypoint returned"
 
 
+@pytest.mark.slow(32)
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("after", ["its dispatch", "its room"])
+async def test_job_that_went_on_after_a_termination_ends_with_its_dispatch_or_room(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost, after: str
+) -> None:
+    """The server tells an end once only; the host looks after the job from then on, every 30 seconds."""
+    agent = await start_agent(run_host, fake_server, tmp_path, CODE, RESTART)
+    dispatch_id = await dispatch(agent.server, "room", "wait 1")
+    (offer,) = await wait_jobs(agent, "room", 1)
+    await agent.started(offer.job_id)
+    assert await agent.server.terminate(offer.job_id)
+    await agent.host.wait_event("termination ignored", job_id=offer.job_id)
+    if after == "its dispatch":
+        await agent.server.rooms.delete_dispatch("room", dispatch_id)
+    else:
+        await agent.server.rooms.delete("room")
+    reason = "terminated by the server" if after == "its dispatch" else "room closed"
+    await agent.host.wait_event("job stopping", job_id=offer.job_id, reason=reason, timeout=60)
+    agent.let_go("enough")
+
+
 async def test_job_whose_dispatch_is_deleted_while_it_is_joining_ends(agent: AgentHost) -> None:
     """Somebody wants it to end, or another host has brought the call back."""
     dispatch_id = await dispatch(agent.server, "room", "wait 1")

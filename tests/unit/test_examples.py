@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -21,7 +22,7 @@ def run(*examples: RequestExample, timezone: str = "UTC", now: datetime = MONDAY
     morning = make_rule("morning", {"time.hour": "6..12"}, accept=AcceptTemplate(name="Morning"))
     requests = make_requests(morning, make_rule("never", {"sample": "0%"}), otherwise=Action.REJECT)
     config: Config = replace(
-        PLAIN, agents=(make_agent(requests=requests, **agent),), examples=examples, timezone=timezone
+        PLAIN, agents=(make_agent(requests=requests, **agent),), examples=examples, timezone=ZoneInfo(timezone)
     )
     return run_examples(config, now)
 

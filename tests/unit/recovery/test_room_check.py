@@ -1,9 +1,10 @@
 """Jobs whose room is gone without a word, found in the list of rooms."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
+from livekit.protocol import agent_dispatch
 
 from agenthost.jobs import RoomInfo
 from agenthost.logs.events import get_logger
@@ -19,6 +20,15 @@ ANEW = RoomInfo(name="lobby", sid="RM_2")
 @pytest.fixture
 async def server(fake_server: FakeLiveKitServer, connect: Connect) -> ServerApi:
     return connect(fake_server)
+
+
+def make_check(
+    jobs: Sequence[DoubtfulJob],
+    *,
+    close: Callable[[str], None] = lambda job_id: None,
+    terminate: Callable[[str], None] = lambda job_id: None,
+) -> RoomCheck:
+    return RoomCheck(doubtful=lambda: jobs, close=close, terminate=terminate, log=get_logger("recovery"))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +59,7 @@ async def test_joined_job_needs_two_looks_and_an_unjoined_one(
         DoubtfulJob(job_id=f"AJ_{joined}", room="lobby", sid="RM_1", joined=joined, server=server)
         for joined in (True, False)
     ]
-    check = RoomCheck(doubtful=lambda: jobs, close=closed.append, log=get_logger("recovery"))
+    check = make_check(jobs, close=closed.append)
     await check.look()
     assert closed == ["AJ_False"]
     del jobs[1]
@@ -62,12 +72,32 @@ async def test_joined_job_needs_two_looks_and_an_unjoined_one(
     assert closed == ["AJ_False", "AJ_True"]
 
 
+@pytest.mark.parametrize("asked", [True, False])
+async def test_job_that_was_given_up_ends_with_its_dispatch(
+    fake_server: FakeLiveKitServer, server: ServerApi, asked: bool
+) -> None:
+    """The server tells an end once: whoever went on after it is looked after. A restarted server knows no dispatch."""
+    ended: list[str] = []
+    room = fake_server.rooms.create_quietly("lobby")
+    request = agent_dispatch.CreateAgentDispatchRequest(agent_name="a", room="lobby")
+    dispatch_id = fake_server.rooms.dispatch(room, request).info.id
+    job = DoubtfulJob(
+        job_id="AJ_1", room="lobby", sid="RM_1", joined=True, dispatch_id=dispatch_id if asked else "", server=server
+    )
+    check = make_check([job], terminate=ended.append)
+    await check.look()
+    assert ended == []
+    await fake_server.rooms.delete_dispatch("lobby", dispatch_id)
+    await check.look()
+    assert ended == (["AJ_1"] if asked else [])
+
+
 async def test_one_call_asks_for_all_and_none_without_a_doubt(
     fake_server: FakeLiveKitServer, server: ServerApi
 ) -> None:
     """A thousand jobs cost the server as much as one."""
     jobs = [DoubtfulJob(job_id=f"AJ_{n}", room=f"r{n}", sid="RM", joined=True, server=server) for n in range(1000)]
-    check = RoomCheck(doubtful=lambda: jobs, close=lambda job_id: None, log=get_logger("recovery"))
+    check = make_check(jobs)
     await check.look()
     jobs.clear()
     await check.look()
@@ -80,7 +110,7 @@ async def test_server_that_cannot_be_asked_ends_no_job(
     """Knowing nothing is not knowing that the room is gone."""
     closed: list[str] = []
     job = DoubtfulJob(job_id="AJ_1", room="lobby", sid="RM_1", joined=False, server=server)
-    check = RoomCheck(doubtful=lambda: [job], close=closed.append, log=get_logger("recovery"))
+    check = make_check([job], close=closed.append)
     await fake_server.stop()
     with caplog.at_level(logging.DEBUG, "agenthost.recovery"):
         await check.look()
