@@ -61,8 +61,7 @@ def _prctl(option: int, argument: int) -> bool:
     if not LINUX:
         return False
     if _libc().prctl(option, argument, 0, 0, 0) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), "prctl")
+        raise last_error("prctl")
     return True
 
 
@@ -95,16 +94,22 @@ def fork_untold() -> int:
 
     For a child that at once forks properly and exits: what the handlers write would be copied for nothing.
     """
-    pid: int = _libc_with_gil().fork()
+    pid: int = libc_with_gil().fork()
     if pid < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), "fork")
+        raise last_error("fork")
     return pid
 
 
 @functools.cache
-def _libc_with_gil() -> ctypes.PyDLL:
+def libc_with_gil() -> ctypes.PyDLL:
+    """For calls that must not let another thread of Python's run meanwhile, or that call back."""
     return ctypes.PyDLL(None, use_errno=True)
+
+
+def last_error(what: str) -> OSError:
+    """Why a call of the C library has failed."""
+    code = ctypes.get_errno()
+    return OSError(code, os.strerror(code), what)
 
 
 def raise_open_files() -> int:

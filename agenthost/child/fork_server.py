@@ -96,23 +96,22 @@ class ForkServer:
 
     def _serve(self, request: ForkProcess, descriptors: Descriptors) -> None:
         try:
-            refusal = self._fork(request, descriptors)
+            self.send(self._fork(request, descriptors))
         finally:
             descriptors.close()
-        number = request.number
-        self.send(ForkRefused(number=number, reason=refusal) if refusal else Forked(number=number))
 
-    def _fork(self, request: ForkProcess, descriptors: Descriptors) -> str:
+    def _fork(self, request: ForkProcess, descriptors: Descriptors) -> Forked | ForkRefused:
+        number = request.number
         obstacle = self._obstacle()
         if obstacle:
-            return obstacle
+            return ForkRefused(number=number, reason=obstacle)
         try:
-            fork_detached(
+            pid = fork_detached(
                 lambda: self._prepare(request, descriptors), lambda: self._run(request, descriptors), self._host_pid
             )
         except OSError as error:
-            return f"the kernel refused to fork: {error.strerror}"
-        return ""
+            return ForkRefused(number=number, reason=f"the kernel refused to fork: {error.strerror}")
+        return Forked(number=number, pid=pid)
 
     def _prepare(self, request: ForkProcess, descriptors: Descriptors) -> None:
         """In the new process: nothing of the template shows any more."""

@@ -1,44 +1,70 @@
-"""Forking from a template: twice, so that the new process becomes a child of the host, the subreaper.
+"""Forking from a template by way of a process that ends at once, so that the new one becomes a child of the host.
 
-Runs in the base and the agent templates, which have no loop and, but for `start_method: fork`, one thread. A template
-can therefore die at any time without a job noticing, and it never has a zombie to reap but the intermediate process,
-which it awaits here.
+Runs in the base and the agent templates, which have no loop and, but for `start_method: fork`, one thread. The host is
+a subreaper: a template can therefore die at any time without a job noticing, and it never has a zombie to reap but the
+intermediate process, which it awaits here. That one lives in the template's own memory where this is possible
+(`brief_process.py`); else it is a fork, too.
 """
 
+import errno
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 
 from agenthost import kernel
+from agenthost.child.brief_process import run_briefly
 from agenthost.child.process_setup import wait_for_host
 
 
-def fork_detached(prepare: Callable[[], None], run: Callable[[], int], host_pid: int) -> None:
+def fork_detached(prepare: Callable[[], None], run: Callable[[], int], host_pid: int) -> int:
     """Run `prepare` and `run` in a new process, and exit it with the code that `run` returns.
 
-    From `run` on it is a child of the host and dies with it. `prepare` runs while the kernel still makes it one.
-    Raises OSError (EAGAIN, ENOMEM) when the kernel refuses one of the two forks.
+    From `run` on it is a child of the host and dies with it. `prepare` runs while the kernel still makes it one. The
+    result is its pid, 0 where that is not known here; it is the host's child by then.
+    Raises OSError (EAGAIN, ENOMEM) when the kernel refuses one of the two processes.
     """
     flush_output()  # what is buffered now would be written again by the child
     # User code that ignores SIGCHLD has the kernel reap our child, whose exit code is needed here.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    pid = 0
+
+    def fork_the_new() -> int:
+        nonlocal pid
+        pid, refused = _fork_orphan(prepare, run, host_pid)
+        return refused
+
+    alone = kernel.thread_count() == 1
+    intermediate = run_briefly(fork_the_new) if alone else None
+    if intermediate is None:
+        intermediate = _fork_intermediate(fork_the_new, alone=alone)
+    _, status = os.waitpid(intermediate, 0)
+    refused = os.waitstatus_to_exitcode(status)
+    if refused < 0:
+        os._exit(1)  # killed in the middle of it, which may have been our memory
+    if refused:
+        raise OSError(refused, os.strerror(refused), "fork")
+    return pid  # set by a process that shared our memory, or else not here
+
+
+def _fork_intermediate(fork_the_new: Callable[[], int], *, alone: bool) -> int:
+    """The intermediate process as a fork."""
     # A lock that another thread holds just now is one that only Python's own way to fork sees to.
-    intermediate = kernel.fork_untold() if threading.active_count() == 1 else os.fork()
-    if intermediate:
-        _, status = os.waitpid(intermediate, 0)
-        refused = os.waitstatus_to_exitcode(status)
-        if refused:
-            raise OSError(abs(refused), os.strerror(abs(refused)), "fork")
-        return
+    intermediate = kernel.fork_untold() if alone else os.fork()
+    if not intermediate:
+        os._exit(fork_the_new())
+    return intermediate
+
+
+def _fork_orphan(prepare: Callable[[], None], run: Callable[[], int], host_pid: int) -> tuple[int, int]:
+    """In the intermediate process: make the new one. Its pid, and 0 or the error of a refusal."""
     first = os.getpid()
     try:
-        grandchild = os.fork()
+        if pid := os.fork():
+            return pid, 0
     except OSError as error:
-        os._exit(error.errno or 1)
-    if grandchild:
-        os._exit(0)
+        return 0, error.errno or errno.EAGAIN
 
     def begin() -> int:
         prepare()
@@ -46,6 +72,7 @@ def fork_detached(prepare: Callable[[], None], run: Callable[[], int], host_pid:
         return run()
 
     exit_with(begin)
+    raise AssertionError("unreachable")
 
 
 def exit_with(run: Callable[[], int]) -> None:

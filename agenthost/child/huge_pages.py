@@ -1,8 +1,7 @@
 """A template's large memory in huge pages, because each fork copies the table of its pages. Runs in agent templates.
 
 Model weights are hundreds of megabytes that nobody writes to: with pages of 4 KiB most of the time of a fork goes into
-their table, twice, since a process is forked twice. A huge page is one entry of it. What a process writes to is still
-copied by 4 KiB.
+their table. A huge page is one entry of it. What a process writes to is still copied by 4 KiB.
 """
 
 from agenthost import kernel

@@ -151,9 +151,13 @@ class Leave(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forked(Message):
-    """The process of request `number` was made; it says Hello on its own channel."""
+    """The process of request `number` was made, and is a child of the host.
+
+    `pid` is 0 where the template has not been told; the process says Hello on its own channel in any case.
+    """
 
     number: int
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

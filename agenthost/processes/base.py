@@ -107,7 +107,7 @@ class Base:
         process = self._first or exec_base(self._identity, self._environment)
         self._first = None
         base = Template("", process.ends, self._home)
-        base.born(process.pid)
+        base.adopt(process.pid)
         base.tell(self._spec)
         report = await wait_ready(
             base, seconds=PRELOAD_SECONDS, what="importing the modules of `preload` took too long"

@@ -136,7 +136,7 @@ class ChildProcess:
         return await answered_stacks(self._relay, seconds) if self._relay is not None else ""
 
     def adopt(self, pid: int) -> None:
-        """It exists and is our child: by its Hello, or because we started it ourselves."""
+        """It exists and is our child: by its template's word or its own Hello, or because we started it ourselves."""
         self.pid = pid
         if self._relay is not None:
             self._relay.bind(pid=pid)

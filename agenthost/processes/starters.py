@@ -71,7 +71,7 @@ class ForkStarter:
             log_levels=self.log_levels,
             credentials=self.credentials,
         )
-        self.template.fork(request, ends, process.refuse, wanted=lambda: not process.started.done())
+        self.template.fork(request, ends, process)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ import itertools
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
@@ -51,14 +51,26 @@ until they are too late as well."""
 NUMBERS = itertools.count(1)
 
 
+class Asked(Protocol):
+    """What a process is to become in the host; `started` is done when it exists, or is not wanted any more."""
+
+    started: asyncio.Future[int]
+
+    def adopt(self, pid: int) -> None:
+        """It exists and is our child."""
+
+    def refuse(self, error: ProcessFailed) -> None:
+        """There will be no such process."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A fork that is asked for. `wanted` is asked just before it is sent."""
+    """A fork that is to be asked for."""
 
     number: int
     packet: bytes
     ends: ProcessEnds
-    wanted: Callable[[], bool]
+    asked: Asked
 
 
 class Template:
@@ -81,7 +93,7 @@ class Template:
         self._relay = OutputRelay(ends.stdout, ends.stderr, ends.log, fields={"agent": name} if name else {})
         self._messages: deque[bytes] = deque()
         self._requests: deque[_Request] = deque()
-        self._open: dict[int, Callable[[ProcessFailed], None]] = {}
+        self._open: dict[int, Asked] = {}
         self._under_way = 0
         self._retry: asyncio.TimerHandle | None = None
         self._hang: asyncio.TimerHandle | None = None
@@ -93,30 +105,23 @@ class Template:
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
         loop.add_reader(self._socket, self._readable)
 
-    def fork(
-        self,
-        request: ForkProcess,
-        ends: ProcessEnds,
-        refused: Callable[[ProcessFailed], None],
-        *,
-        wanted: Callable[[], bool],
-    ) -> None:
-        """Ask for a process with `ends`; it says Hello on its own channel, or `refused` is called with a reason.
+    def fork(self, request: ForkProcess, ends: ProcessEnds, asked: Asked) -> None:
+        """Ask for a process with `ends`: it is adopted, or refused with a reason.
 
-        Once it is not `wanted` any more it is not asked for, if there is still time, and nothing is said about it.
+        One that is not wanted any more is not asked for, if there is still time, and nothing is said about it.
         """
         if self.dead.done():
             ends.close_theirs()
-            refused(TemplateGone(f"the template is gone ({self.dead.result()})"))
+            asked.refuse(TemplateGone(f"the template is gone ({self.dead.result()})"))
             return
         packet = encode(request)
         if len(packet) > PACKET_BYTES:
             ends.close_theirs()
             sizes = f"the request has {len(packet)} bytes, {PACKET_BYTES} are possible"
-            refused(ProcessFailed(f"its environment is too large: {sizes}"))
+            asked.refuse(ProcessFailed(f"its environment is too large: {sizes}"))
             return
-        self._open[request.number] = refused
-        self._requests.append(_Request(request.number, packet, ends, wanted))
+        self._open[request.number] = asked
+        self._requests.append(_Request(request.number, packet, ends, asked))
         if self._hang is None:
             self._watch()  # who is asked again and again without an answer hangs all the same
         self._send_queued()
@@ -189,8 +194,10 @@ class Template:
             pass
         self._relay.close()
 
-    def born(self, pid: int) -> None:
+    def adopt(self, pid: int) -> None:
         """It is our child with this pid from now on."""
+        if self.started.done():
+            return
         self.pid = pid
         self.started.set_result(pid)
         self._relay.bind(pid=pid)
@@ -241,7 +248,7 @@ class Template:
     def _received(self, message: Message) -> None:
         match message:
             case Hello():
-                self.born(message.pid)
+                self.adopt(message.pid)
             case ModulesLoaded():
                 self._modules += message.modules
             case TemplateReady():
@@ -251,19 +258,23 @@ class Template:
                 if not self.ready.done():
                     self.ready.set_exception(InitFailure(message))
             case Forked():
-                self._answered(message.number)
+                self._forked(message)
             case ForkRefused():
-                refused = self._answered(message.number)
-                refused(ProcessFailed(message.reason))
+                self._answered(message.number).refuse(ProcessFailed(message.reason))
             case _:
                 self.log.error("unexpected message", message_type=type(message).__name__, pid=self.pid)
 
-    def _answered(self, number: int) -> Callable[[ProcessFailed], None]:
-        refused = self._open.pop(number)
+    def _forked(self, message: Forked) -> None:
+        asked = self._answered(message.number)
+        if message.pid and not asked.started.done():
+            asked.adopt(message.pid)
+
+    def _answered(self, number: int) -> Asked:
+        asked = self._open.pop(number)
         self._under_way -= 1
         self._watch()
         self._send_queued()
-        return refused
+        return asked
 
     def _watch(self) -> None:
         """It gave a sign of life, or owes us something from now on: count anew how long it is silent."""
@@ -310,7 +321,7 @@ class Template:
             return self._messages[0], None
         while self._requests and self._under_way < UNDER_WAY:
             request = self._requests[0]
-            if request.wanted():
+            if not request.asked.started.done():
                 return request.packet, request.ends
             self._requests.popleft()
             request.ends.close_theirs()
@@ -345,7 +356,7 @@ def fork_template(base: Template, spec: TemplateSpec, home: ProcessHome) -> Temp
     ends = ProcessEnds.open(packets=True)
     template = Template(spec.agent, ends, home)
     request = ForkProcess(number=next(NUMBERS), kind="template", spec=spec)
-    base.fork(request, ends, template.refuse, wanted=lambda: not template.dead.done())
+    base.fork(request, ends, template)
     return template
 
 

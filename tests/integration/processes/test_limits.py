@@ -123,6 +123,7 @@ async def test_hook_that_takes_long_completes_behind_a_session_end_that_hangs(st
     await agent.host.wait_event("the hook is done", job_id=job)
     cut = await agent.host.wait_event("took too long and is cancelled", job_id=job)
     assert (cut.fields["phase"], cut.fields["limit_seconds"]) == ("session_end", 1)
+    await agent.host.wait_event("a phase of the end is over", job_id=job, phase="callbacks")
     over = agent.host.events("a phase of the end is over", job_id=job)
     seconds = {line.fields["phase"]: line.fields["seconds"] for line in over}
     assert list(seconds) == ["entrypoint", "session_end", "callbacks"]

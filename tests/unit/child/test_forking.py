@@ -23,13 +23,50 @@ result = [parent == host, status]
 """
 
 
-@pytest.mark.parametrize("before", ["pass", "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"])
+IGNORING = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+FORKED_TWICE = "from agenthost.child import forking; forking.run_briefly = lambda body: None"
+"""As on a system where a process that shares our memory is not possible."""
+
+
+@pytest.mark.parametrize("before", ["pass", IGNORING, FORKED_TWICE])
 def test_new_process_is_a_child_of_the_subreaper_and_exits_with_its_code(before: str) -> None:
     """Not of the template, which may be gone; also when user code made the kernel reap children."""
     assert run_script(FORK.format(template=before)) == [True, 7]
 
 
-@pytest.mark.parametrize("which", ["first", "second"])
+@pytest.mark.parametrize(("before", "known"), [("pass", True), (FORKED_TWICE, False)])
+def test_the_pid_is_told_once_the_host_is_the_parent(before: str, known: bool) -> None:
+    """So that the host can be told of it; 0 where a second fork keeps it from us."""
+    code = """
+        import os, signal
+        from agenthost import kernel
+        from agenthost.child.forking import fork_detached
+        {before}
+        kernel.become_subreaper()
+        pid = fork_detached(lambda: None, lambda: signal.pause() or 0, os.getpid())
+        [child] = kernel.children()
+        os.kill(child, signal.SIGKILL)
+        result = [pid == child, pid == 0, os.waitpid(child, 0)[1]]
+    """
+    assert run_script(code.format(before=before)) == [known, not known, 9]
+
+
+def test_template_ends_with_an_intermediate_process_that_is_killed() -> None:
+    """It may have left our memory in the middle of something: another template is made."""
+    code = """
+        import os, signal
+        from agenthost.child import forking
+        forking._fork_orphan = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        template = os.fork()
+        if template == 0:
+            forking.fork_detached(lambda: None, lambda: 0, os.getppid())
+            os._exit(0)
+        result = os.waitstatus_to_exitcode(os.waitpid(template, 0)[1])
+    """
+    assert run_script(code) == 1
+
+
+@pytest.mark.parametrize("which", ["brief", "first", "second"])
 def test_refused_fork_is_an_error_with_its_reason(which: str) -> None:
     """The template cannot fork, or the intermediate process cannot: the template hears of both."""
     code = """
@@ -40,7 +77,10 @@ def test_refused_fork_is_an_error_with_its_reason(which: str) -> None:
         def refuse():
             raise BlockingIOError(11, "Resource temporarily unavailable")
 
-        if "{which}" == "first":
+        if "{which}" == "brief":
+            forking.run_briefly = lambda body: refuse()
+        elif "{which}" == "first":
+            forking.run_briefly = lambda body: None
             kernel.fork_untold = refuse
         else:
             os.fork = refuse
@@ -53,21 +93,22 @@ def test_refused_fork_is_an_error_with_its_reason(which: str) -> None:
     assert run_script(code.replace("{which}", which)) == [11, "Resource temporarily unavailable"]
 
 
-def test_fork_handlers_run_in_the_new_process_and_not_in_the_template() -> None:
-    """Those of user code: once before the fork that makes the new process, and once in it."""
+def test_fork_handlers_run_as_at_any_fork() -> None:
+    """Those of user code, once for each process that is made: in the template around the fork, and in the new one."""
     code = """
         import os
         from agenthost.child.forking import fork_detached
         from agenthost import kernel
         kernel.become_subreaper()
         told = []
-        os.register_at_fork(before=lambda: told.append("before"), after_in_child=lambda: told.append("child"))
+        for key in ("before", "after_in_child", "after_in_parent"):
+            os.register_at_fork(**{key: lambda key=key: told.append(key)})
         reader, writer = os.pipe()
         fork_detached(lambda: None, lambda: os.write(writer, " ".join(told).encode()) and 0, os.getpid())
         result = [os.read(reader, 100).decode(), told]
         os.wait()
     """
-    assert run_script(code) == ["before child", []]
+    assert run_script(code) == ["before after_in_child", ["before", "after_in_parent"]]
 
 
 def test_buffered_output_is_written_once() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-from collections.abc import Callable
 
 import pytest
 
@@ -21,9 +20,8 @@ from agenthost.ipc.messages import (
 )
 from agenthost.processes import templates
 from agenthost.processes.child_process import InitFailure, TemplateGone
-from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
-from agenthost.processes.templates import UNDER_WAY, Template, fork_template, wait_ready
+from agenthost.processes.templates import UNDER_WAY, fork_template, wait_ready
 from tests.unit.processes.conftest import MakeEnds, MakePeer, TemplatePeer
 
 
@@ -33,37 +31,32 @@ def request(number: int = 1, *, bytes_: int = 0) -> ForkProcess:
     return ForkProcess(number=number, kind="job", spec=spec)
 
 
-def ask(
-    template: Template,
-    message: ForkProcess,
-    ends: ProcessEnds,
-    refused: Callable[[ProcessFailed], None],
-    wanted: Callable[[], bool] = lambda: True,
-) -> None:
-    template.fork(message, ends, refused, wanted=wanted)
-
-
-class Refusals(list[ProcessFailed]):
-    """Collects refusals, and can be waited for."""
+class Process:
+    """A process that is asked for: `pid` once it was adopted, `error` once it was refused."""
 
     def __init__(self) -> None:
-        self._came = asyncio.Event()
+        self.started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.error: ProcessFailed | None = None
+        self._settled = asyncio.Event()
 
-    def __call__(self, error: ProcessFailed) -> None:
-        self.append(error)
-        self._came.set()
+    def adopt(self, pid: int) -> None:
+        self.started.set_result(pid)
+        self._settled.set()
 
-    async def wait(self) -> ProcessFailed:
+    def refuse(self, error: ProcessFailed) -> None:
+        self.error = error
+        self._settled.set()
+
+    async def settled(self) -> None:
         async with asyncio.timeout(5):
-            await self._came.wait()
-        return self[0]
+            await self._settled.wait()
 
 
 async def test_request_arrives_with_its_four_descriptors(peer: MakePeer, make_ends: MakeEnds) -> None:
     """What the process is to have travels with the request; the host keeps no copy of it."""
     template = peer()
     ends = make_ends()
-    ask(template.host, request(7), ends, Refusals())
+    template.host.fork(request(7), ends, Process())
     message, received = await template.receive()
     assert isinstance(message, ForkProcess)
     assert (message.number, len(received)) == (7, 4)
@@ -77,29 +70,43 @@ async def test_request_arrives_with_its_four_descriptors(peer: MakePeer, make_en
 async def test_refusal_of_the_template_reaches_who_asked(peer: MakePeer, make_ends: MakeEnds) -> None:
     """With the reason, and only the one that was refused."""
     template = peer()
-    first, second = Refusals(), Refusals()
-    for number, refusals in ((1, first), (2, second)):
-        ask(template.host, request(number), make_ends(), refusals)
+    first, second = Process(), Process()
+    for number, process in ((1, first), (2, second)):
+        template.host.fork(request(number), make_ends(), process)
     template.say(Forked(number=1))
     template.say(ForkRefused(number=2, reason="no memory"))
-    assert str(await second.wait()) == "no memory"
-    assert first == []
+    await second.settled()
+    assert str(second.error) == "no memory"
+    assert first.error is None
+
+
+async def test_process_is_adopted_by_the_pid_that_the_template_names(peer: MakePeer, make_ends: MakeEnds) -> None:
+    """Its own Hello comes later; where the template does not know the pid, it is what adopts the process."""
+    template = peer()
+    named, unnamed = Process(), Process()
+    template.host.fork(request(1), make_ends(), unnamed)
+    template.host.fork(request(2), make_ends(), named)
+    template.say(Forked(number=1))
+    template.say(Forked(number=2, pid=4711))
+    async with asyncio.timeout(5):
+        assert await named.started == 4711
+    assert not unnamed.started.done()
 
 
 async def test_request_too_large_for_a_packet_is_refused_at_once(peer: MakePeer, make_ends: MakeEnds) -> None:
     """Nothing is sent, and its ends are closed."""
     template = peer()
     ends = make_ends()
-    refusals = Refusals()
-    ask(template.host, request(bytes_=PACKET_BYTES), ends, refusals)
-    assert "environment is too large" in str(refusals[0])
+    process = Process()
+    template.host.fork(request(bytes_=PACKET_BYTES), ends, process)
+    assert "environment is too large" in str(process.error)
     assert os.read(ends.stdout, 1) == b"", "somebody still holds the writing end"
 
 
 async def test_request_of_nearly_a_packet_is_sent(peer: MakePeer, make_ends: MakeEnds) -> None:
     """The socket's buffer has room for it."""
     template = peer()
-    ask(template.host, request(bytes_=PACKET_BYTES - 1000), make_ends(), Refusals())
+    template.host.fork(request(bytes_=PACKET_BYTES - 1000), make_ends(), Process())
     message, received = await template.receive()
     assert isinstance(message, ForkProcess)
     for descriptor in received:
@@ -113,9 +120,9 @@ async def test_death_is_noticed_by_the_socket(peer: MakePeer, make_ends: MakeEnd
     with pytest.raises(TemplateGone):
         await template.host.ready
     assert template.host.dead.done()
-    refusals = Refusals()
-    ask(template.host, request(), make_ends(), refusals)
-    assert isinstance(refusals[0], TemplateGone)
+    process = Process()
+    template.host.fork(request(), make_ends(), process)
+    assert isinstance(process.error, TemplateGone)
 
 
 async def test_modules_of_a_large_program_come_in_pieces(peer: MakePeer) -> None:
@@ -164,7 +171,7 @@ async def test_silent_template_that_owes_a_process_is_ended(
     monkeypatch.setattr(templates, "_DUMP_SECONDS", 0.0)
     idle, slow = peer("idle"), peer("slow")
     for number in (1, 2):
-        ask(slow.host, request(number), make_ends(), Refusals())
+        slow.host.fork(request(number), make_ends(), Process())
     await asyncio.sleep(0.012)
     slow.say(Forked(number=1))
     await asyncio.sleep(0.012)
@@ -184,7 +191,7 @@ async def test_template_that_never_answers_is_ended_however_often_it_is_asked(
         for number in itertools.count(1):
             if template.host.dead.done():
                 break
-            ask(template.host, request(number), make_ends(), Refusals())
+            template.host.fork(request(number), make_ends(), Process())
             await asyncio.sleep(0.01)
 
 
@@ -192,7 +199,7 @@ async def test_requests_wait_here_until_the_template_has_answered_others(peer: M
     """It is never sent more than a few ahead, and all arrive in their order."""
     template = peer()
     for number in range(UNDER_WAY + 2):
-        ask(template.host, request(number), make_ends(), Refusals())
+        template.host.fork(request(number), make_ends(), Process())
     assert [await number_of_next(template) for _ in range(UNDER_WAY)] == list(range(UNDER_WAY))
     assert not template.has_mail()
     template.say(Forked(number=0))
@@ -204,14 +211,16 @@ async def test_requests_wait_here_until_the_template_has_answered_others(peer: M
 async def test_process_that_nobody_wants_any_more_is_not_asked_for(peer: MakePeer, make_ends: MakeEnds) -> None:
     """Its offer was given up while others were served: the template makes those that are still waited for."""
     template = peer()
-    given_up: set[int] = set()
     ends = [make_ends() for _ in range(UNDER_WAY + 3)]
-    for number, each in enumerate(ends):
-        ask(template.host, request(number), each, Refusals(), lambda number=number: number not in given_up)
+    processes = [Process() for _ in ends]
+    for number, (each, process) in enumerate(zip(ends, processes, strict=True)):
+        template.host.fork(request(number), each, process)
     for _ in range(UNDER_WAY):
         await number_of_next(template)
-    given_up |= {0, UNDER_WAY, UNDER_WAY + 1}
-    template.say(Forked(number=0))
+    for number in (0, UNDER_WAY, UNDER_WAY + 1):
+        processes[number].started.set_exception(ProcessFailed("it was not needed any more"))
+        processes[number].started.exception()
+    template.say(Forked(number=0, pid=os.getpid()))
     assert await number_of_next(template) == UNDER_WAY + 2
     assert os.read(ends[UNDER_WAY].stdout, 1) == b"", "somebody still holds the writing end"
 
