@@ -45,14 +45,17 @@ class UsageError(AgentHostError):
 class EntrypointError(AgentHostError):
     """User code cannot be used: module missing, attribute missing, wrong kind, or it raised at import.
 
-    `traceback_text` is the user's own traceback (frames of agenthost removed), empty where there is none.
+    `traceback_text` is the user's own traceback (frames of agenthost removed), empty where there is none. `file` and
+    `line` say where in their code it is when nothing was raised there; "" and 0 otherwise.
     """
 
     exit_code = ExitCode.CONFIG
 
-    def __init__(self, message: str, *, traceback_text: str = "") -> None:
+    def __init__(self, message: str, *, traceback_text: str = "", file: str = "", line: int = 0) -> None:
         super().__init__(message)
         self.traceback_text = traceback_text
+        self.file = file
+        self.line = line
 
 
 class RegistrationRefused(AgentHostError):

@@ -17,11 +17,17 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from agenthost.child.missing_packages import hint
-from agenthost.child.user_errors import error_text, traceback_text
+from agenthost.child.run_app import RunAppCalled, intercepted_run_app
+from agenthost.child.user_errors import error_text, traceback_text, user_place, written_at
 from agenthost.context.calls import takes
 from agenthost.errors import EntrypointError
 
 Entrypoint = Callable[[Any], Awaitable[Any]]
+
+_RUN_APP = (
+    "`{reference}`: `{name}` calls `cli.run_app(…)` when it is imported: put that under "
+    '`if __name__ == "__main__":`, or name the script (`my_agent.py`) instead of the module'
+)
 
 
 def resolve(reference: str) -> object:
@@ -47,9 +53,9 @@ def as_awaitable(found: object, reference: str, *, wanted: str) -> Entrypoint:
     """`found` as a function of one argument that is awaited. Raises EntrypointError; `wanted` ends its sentence."""
     function = as_callable(found, reference, arguments=(1,), wanted=wanted)
     if _returns_none(function):
-        raise EntrypointError(f"`{reference}` is a plain function, so nothing can be awaited: {wanted}")
+        raise _wrong_kind(function, f"`{reference}` is a plain function, so nothing can be awaited: {wanted}")
     if _is_generator(function):
-        raise EntrypointError(f"`{reference}` is a generator (it contains `yield`): {wanted}")
+        raise _wrong_kind(function, f"`{reference}` is a generator (it contains `yield`): {wanted}")
     return function
 
 
@@ -59,20 +65,29 @@ def as_callable(found: object, reference: str, *, arguments: tuple[int, ...], wa
         kind = "a class" if inspect.isclass(found) else f"of type {type(found).__name__}"
         raise EntrypointError(f"`{reference}` is {kind}: {wanted}")
     if not any(takes(found, count) for count in arguments):
-        raise EntrypointError(f"`{reference}` takes {inspect.signature(found)}: {wanted}")
+        raise _wrong_kind(found, f"`{reference}` takes {inspect.signature(found)}: {wanted}")
     return found
 
 
 def import_module(name: str, reference: str) -> ModuleType:
     """The module `name`, for `reference`. Raises EntrypointError as `resolve` does."""
     try:
-        return importlib.import_module(name)
+        with intercepted_run_app():
+            return importlib.import_module(name)
+    except RunAppCalled as called:
+        file, line = user_place(called)
+        raise EntrypointError(_RUN_APP.format(reference=reference, name=name), file=file, line=line) from None
     except ModuleNotFoundError as error:
         if _is_prefix(error.name or "", name) and not _ran_user_code(error.__traceback__):
             raise EntrypointError(_module_missing(error, reference)) from None
         raise _import_failed(name, reference, error) from error
     except BaseException as error:
         raise _import_failed(name, reference, error) from error
+
+
+def _wrong_kind(function: object, told: str) -> EntrypointError:
+    file, line = written_at(function)
+    return EntrypointError(told, file=file, line=line)
 
 
 def _import_failed(name: str, reference: str, error: BaseException) -> EntrypointError:

@@ -1,13 +1,22 @@
-"""What an import that failed says about the user's environment: which package to install. Pure; runs in templates."""
+"""What an import that failed says about the user's environment: which package to install, which variable to set.
 
+Runs in templates.
+"""
+
+import os
 import re
+from importlib import metadata
 from traceback import extract_tb
 from types import TracebackType
 
 VOICE = "pip install 'agenthost[voice]'"
 """Brings livekit-agents in a version that agenthost is tried with."""
 
+TRIED = ("1.5.9", "1.8.9")
+"""The oldest and the newest version of it that our tests run on (tests/voice_versions.py)."""
+
 _PLUGINS = "livekit.plugins"
+_PAIR = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 _IMPORT_OF_PLUGIN = re.compile(r"livekit\.plugins(?:\.(?P<module>\w+)| import (?P<name>\w+))")
 
 
@@ -17,11 +26,14 @@ def hint(error: BaseException) -> str:
         return _for_missing(error.name or "", error.__traceback__)
     if isinstance(error, ImportError):
         return _for_import(error.name or "", str(error))
-    if isinstance(error, SystemExit) and _called_run_app(error.__traceback__):
+    withheld = next((name for name in _PAIR if name in str(error) and name not in os.environ), "")
+    if withheld:
         return (
-            'the module calls `cli.run_app(…)` when it is imported: put that under `if __name__ == "__main__":`, or '
-            "name the script (`my_agent.py`) instead of the module"
+            f"imports do not see {withheld}, prewarm and jobs do: ask for it there, or write "
+            "`livekit.secret_in_jobs: true`"
         )
+    if isinstance(error, KeyError) and _asked_environment(error.__traceback__):
+        return f"set {error.args[0]} in the environment, in .env, or under `env:`"
     if isinstance(error, RuntimeError) and "only one rtc_session" in str(error):
         return "an AgentServer has one session: make a second server, and a second agent under `agents:`"
     return ""
@@ -44,6 +56,8 @@ def _for_import(name: str, text: str) -> str:
     wanted = text.partition("cannot import name '")[2].partition("'")[0]
     if name == "livekit" and wanted == "agents":
         return f"livekit-agents is not installed: `{VOICE}`"
+    if name == "livekit.agents" or name.startswith("livekit.agents."):
+        return _for_version()
     return _install_plugin(wanted) if name == _PLUGINS and wanted else ""
 
 
@@ -60,10 +74,24 @@ def _install_plugin(plugin: str) -> str:
     return f"the plugin `{plugin}` is not installed: `pip install livekit-plugins-{plugin.replace('_', '-')}`"
 
 
-def _called_run_app(traceback: TracebackType | None) -> bool:
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if code.co_name == "run_app" and "/livekit/agents/cli/" in code.co_filename:
-            return True
-        traceback = traceback.tb_next
-    return False
+def _for_version() -> str:
+    """A name that livekit-agents does not have: another version may."""
+    installed = metadata.version("livekit-agents")
+    if not untried(installed):
+        return ""
+    return f"livekit-agents {installed} is installed, agenthost is tried with {' to '.join(TRIED)}: `{VOICE}`"
+
+
+def untried(version: str) -> bool:
+    """Whether it is older than the oldest that is tried, or a minor version newer than the newest."""
+    oldest, newest = (_numbers(each) for each in TRIED)
+    return _numbers(version) < oldest or _numbers(version)[:2] > newest[:2]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def _asked_environment(traceback: TracebackType | None) -> bool:
+    frames = extract_tb(traceback)
+    return bool(frames) and frames[-1].name == "__getitem__" and frames[-1].filename in ("<frozen os>", os.__file__)

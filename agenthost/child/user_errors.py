@@ -3,10 +3,12 @@
 Runs in every process of user code. Our own frames are left out, locals are never shown.
 """
 
+import inspect
 import os
 import sysconfig
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from agenthost.child.user_modules import user_modules
@@ -50,11 +52,21 @@ def user_place(error: BaseException) -> tuple[str, int]:
     return own[-1] if own else ("", 0)
 
 
+def written_at(function: object) -> tuple[str, int]:
+    """File and line where `function` is defined; ("", 0) for what is no function of Python."""
+    while isinstance(function, partial):
+        function = function.func
+    unwrapped = inspect.unwrap(function) if callable(function) else function
+    code = getattr(unwrapped, "__code__", None)
+    return (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
+
+
 def describe_failure(phase: str, error: BaseException) -> InitFailed:
     """The message that tells the host why a process cannot serve; `phase` is import, prewarm, preload or handler."""
     cause = error.__cause__ if isinstance(error, EntrypointError) and error.__cause__ else error
     file, line = user_place(cause)
     if isinstance(error, EntrypointError):
+        file, line = (error.file, error.line) if error.file else (file, line)
         name, message, text = type(cause).__qualname__, str(error), error.traceback_text
     else:
         name, message, text = type(error).__qualname__, error_text(error), traceback_text(error)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from agenthost.errors import ExitCode
 
@@ -73,33 +73,34 @@ def run(args: argparse.Namespace) -> int:
     load_protocol_by_module()
     import agenthost.host.host  # noqa: F401 - while the file is read
 
-    return asyncio.run(_serve(first(), read, args.command, base))
+    return asyncio.run(_serve(first(), read, args, base))
 
 
 def _load(args: argparse.Namespace, options: "Options") -> "Loaded":
     from agenthost.config.loading import examine, find_file, load_entrypoint, loaded
 
-    if args.command == "dev" and args.file is not None and _names_code(args.file):
-        return load_entrypoint(args.file, options)
+    reference = _named_code(args)
+    if reference is not None:
+        return load_entrypoint(reference, options)
     return loaded(examine(find_file(args.file, os.environ), options))
 
 
-def _names_code(text: str) -> bool:
-    """Whether `dev` was given an entrypoint: `module:attribute`, or the script of a livekit-agents agent."""
-    return text.endswith(".py") or (":" in text and not Path(text).exists())
+def _named_code(args: argparse.Namespace) -> str | None:
+    """The entrypoint that `dev` was given: `module:attribute`, or the script of a livekit-agents agent."""
+    text = args.file if args.command == "dev" else None
+    is_code = text is not None and (text.endswith(".py") or (":" in text and not Path(text).exists()))
+    return text if is_code else None
 
 
-async def _serve(
-    loaded: "Loaded", read: "Callable[[], Loaded]", command: "Literal['dev', 'start']", base: "BaseProcess"
-) -> int:
+async def _serve(loaded: "Loaded", read: "Callable[[], Loaded]", args: argparse.Namespace, base: "BaseProcess") -> int:
     from agenthost.logs.setup import start_logging
 
-    logs = start_logging(loaded.config.log, command=command, stream=sys.stdout)
+    logs = start_logging(loaded.config.log, command=args.command, stream=sys.stdout)
     try:
         _log_warnings(loaded)
-        async with _local_server(loaded.config, command) as server:
+        async with _local_server(loaded.config, args.command) as server:
             first = _on_server(loaded, server).config
-            return await _host(first, lambda: _on_server(read(), server), command, base, logs, server)
+            return await _host(first, lambda: _on_server(read(), server), args, base, logs, server)
     finally:
         logs.stop()
 
@@ -107,7 +108,7 @@ async def _serve(
 async def _host(
     config: "Config",
     read: "Callable[[], Loaded]",
-    command: str,
+    args: argparse.Namespace,
     base: "BaseProcess",
     logs: "LogSystem",
     server: "LocalServer | None",
@@ -116,7 +117,7 @@ async def _host(
     from agenthost.plan import plan
 
     def started(host: "Host") -> None:
-        logs.show(_banner(host, command, local_server=server is not None))
+        logs.show(_banner(host, args, local_server=server is not None))
 
     host = Host(
         plan(config),
@@ -124,8 +125,8 @@ async def _host(
         read=read,
         logs=logs,
         on_started=started,
-        hang_up_reloads=command == "start",
-        waits_for_edit=command == "dev",
+        hang_up_reloads=args.command == "start",
+        waits_for_edit=args.command == "dev",
         spare_pids=() if server is None else (server.pid,),
     )
     return await host.run()
@@ -175,7 +176,7 @@ async def _tell_end(server: "LocalServer", log: "EventLogger") -> None:
     log.error("the local LiveKit server ended by itself", exit_code=code, hint="run `agenthost dev` again")
 
 
-def _banner(host: "Host", command: str, *, local_server: bool) -> "Banner":
+def _banner(host: "Host", args: argparse.Namespace, *, local_server: bool) -> "Banner":
     from agenthost.logs.banner import Banner, BannerAgent
     from agenthost.version import __version__
 
@@ -187,8 +188,8 @@ def _banner(host: "Host", command: str, *, local_server: bool) -> "Banner":
     )
     return Banner(
         version=__version__,
-        command=command,
-        file=_short(config.file),
+        command=args.command,
+        file=_named_code(args) or _short(config.file),
         agents=agents,
         livekit_url=config.livekit.url,
         local_server=local_server,

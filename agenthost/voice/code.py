@@ -25,8 +25,8 @@ WANTED = (
     "an entrypoint is an `async def` that takes livekit-agents' JobContext: `async def entrypoint(ctx: JobContext)`"
 )
 _NO_SESSION = (
-    "`{reference}` is an AgentServer without a session: decorate the entrypoint with `@{name}.rtc_session()`, "
-    "before the end of the module"
+    "the AgentServer of `{reference}` has no session: decorate the entrypoint with `@{name}.rtc_session()`, before the "
+    "end of the module"
 )
 
 
@@ -77,12 +77,12 @@ def _of_server(server: Any, reference: str) -> VoiceCode:
     defaults = {name: parameter.default for name, parameter in parameters.items() if name != "self"}
     return VoiceCode(
         reference=reference,
-        entrypoint=as_awaitable(server._entrypoint_fnc, reference, wanted=WANTED),
-        setup=_other_than(server.setup_fnc, agents_worker._default_setup_fnc),
-        request=_other_than(server._request_fnc, agents_worker._default_request_fnc),
-        session_end=server._session_end_fnc,
+        entrypoint=_entrypoint("rtc_session", server._entrypoint_fnc),
+        setup=_function("setup_fnc", server.setup_fnc, agents_worker._default_setup_fnc),
+        request=_function("on_request", server._request_fnc, agents_worker._default_request_fnc),
+        session_end=_function("on_session_end", server._session_end_fnc),
         simulation_end=getattr(server, "_simulation_end_fnc", None),
-        load=_other_than(server.load_fnc, agents_worker._DefaultLoadCalc.get_load),
+        load=_function("load_fnc", server.load_fnc, agents_worker._DefaultLoadCalc.get_load),
         agent_name=server._agent_name,
         type=server._server_type,
         server=server,
@@ -95,10 +95,10 @@ def _of_options(options: Any, reference: str) -> VoiceCode:
     made = WorkerOptions(entrypoint_fnc=options.entrypoint_fnc)
     return VoiceCode(
         reference=reference,
-        entrypoint=as_awaitable(options.entrypoint_fnc, f"{reference}.entrypoint_fnc", wanted=WANTED),
-        setup=_other_than(options.prewarm_fnc, agents_worker._default_setup_fnc),
-        request=_other_than(options.request_fnc, agents_worker._default_request_fnc),
-        load=_other_than(options.load_fnc, agents_worker._DefaultLoadCalc.get_load),
+        entrypoint=_entrypoint("entrypoint_fnc", options.entrypoint_fnc),
+        setup=_function("prewarm_fnc", options.prewarm_fnc, agents_worker._default_setup_fnc),
+        request=_function("request_fnc", options.request_fnc, agents_worker._default_request_fnc),
+        load=_function("load_fnc", options.load_fnc, agents_worker._DefaultLoadCalc.get_load),
         agent_name=options.agent_name,
         type=options.worker_type,
         options=dict(vars(options)),
@@ -110,8 +110,18 @@ def _of_function(function: UserFunction, reference: str) -> VoiceCode:
     return VoiceCode(reference=reference, entrypoint=as_awaitable(function, reference, wanted=WANTED))
 
 
-def _other_than(function: UserFunction | None, default: UserFunction) -> UserFunction | None:
-    return None if function is None or function == default else function
+def _entrypoint(option: str, function: UserFunction) -> Entrypoint:
+    name = getattr(function, "__name__", "")
+    return as_awaitable(function, f"{option}={name}" if name else option, wanted=WANTED)
+
+
+def _function(option: str, function: UserFunction | None, default: UserFunction | None = None) -> UserFunction | None:
+    """What the user gave as `option`; None where that is livekit-agents' own default."""
+    if function is None or function == default:
+        return None
+    if not callable(function):
+        raise EntrypointError(f"`{option}` is of type {type(function).__name__}: give it a function")
+    return function
 
 
 def _takes_their_context(function: UserFunction) -> bool:

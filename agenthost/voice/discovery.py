@@ -4,19 +4,17 @@ module        searched as livekit-agents' command line does: `app`, `server`, `a
 script.py     run as `python script.py` would; what it hands to `cli.run_app(…)` is the agent, and nothing is started
 """
 
-import importlib
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
 
-from livekit.agents import WorkerOptions, cli
+from livekit.agents import WorkerOptions
 
 from agenthost.child.entrypoint import import_module
 from agenthost.child.missing_packages import hint
-from agenthost.child.user_errors import error_text, traceback_text
+from agenthost.child.run_app import RunAppCalled, intercepted_run_app
+from agenthost.child.user_errors import error_text, traceback_text, user_place
 from agenthost.errors import EntrypointError
 from agenthost.voice.code import AgentServer
 
@@ -24,14 +22,16 @@ _PREFERRED = ("app", "server", "agent")
 _MAIN = "__main__"
 
 
-class _AgentGiven(BaseException):
-    """`cli.run_app` was called; a BaseException, so that no `except Exception` of the user's keeps it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """`file` and `line` are where the code hands it over; "" and 0 where it only stands in a module."""
 
-    def __init__(self, agent: object) -> None:
-        self.agent = agent
+    agent: object
+    file: str = ""
+    line: int = 0
 
 
-def find_in_module(name: str) -> object:
+def find_in_module(name: str) -> Found:
     """The AgentServer or WorkerOptions of a module. Raises EntrypointError where there is none."""
     module = import_module(name, name)
     found = _search(module)
@@ -40,10 +40,10 @@ def find_in_module(name: str) -> object:
             f"the module `{name}` ({module.__file__}) has no AgentServer: write `{name}:attribute`, or, where it calls "
             f'`cli.run_app(…)` under `if __name__ == "__main__"`, name the script: `{name.replace(".", "/")}.py`'
         )
-    return found
+    return Found(agent=found)
 
 
-def find_in_script(path: str) -> object:
+def find_in_script(path: str) -> Found:
     """What the script `path` (relative to the file's folder) gives to `cli.run_app`, or else its AgentServer.
 
     Raises EntrypointError; whatever the script raises, SystemExit included, becomes one with its traceback.
@@ -56,10 +56,10 @@ def find_in_script(path: str) -> object:
     sys.argv = [str(script), "start"]
     sys.path.insert(0, str(script.parent))
     try:
-        with _recorded_run_app():
+        with intercepted_run_app():
             exec(compile(script.read_bytes(), str(script), "exec"), module.__dict__)
-    except _AgentGiven as given:
-        return given.agent
+    except RunAppCalled as called:
+        return _given(called, path)
     except BaseException as error:
         advice = hint(error)
         told = f"`{path}`: running it failed with {error_text(error)}" + (f"; {advice}" if advice else "")
@@ -67,7 +67,19 @@ def find_in_script(path: str) -> object:
     found = _search(module)
     if found is None:
         raise EntrypointError(f"`{path}` neither calls `cli.run_app(…)` nor has an AgentServer: add one of them")
-    return found
+    return Found(agent=found)
+
+
+def _given(called: RunAppCalled, path: str) -> Found:
+    file, line = user_place(called)
+    if not isinstance(called.agent, (AgentServer, WorkerOptions)):
+        raise EntrypointError(
+            f"`{path}` gives an object of type {type(called.agent).__name__} to `cli.run_app(…)`, which takes an "
+            "AgentServer or WorkerOptions",
+            file=file,
+            line=line,
+        )
+    return Found(agent=called.agent, file=file, line=line)
 
 
 def _locate(path: str) -> Path:
@@ -84,21 +96,3 @@ def _search(module: ModuleType) -> object | None:
     agents: list[object] = [value for value in values if isinstance(value, AgentServer)]
     agents += [value for value in values if isinstance(value, WorkerOptions)]
     return agents[0] if agents else None
-
-
-@contextmanager
-def _recorded_run_app() -> Iterator[None]:
-    """While it lasts `cli.run_app` hands its argument to us, whichever way the script came by the function."""
-
-    def run_app(agent: object) -> NoReturn:
-        raise _AgentGiven(agent)
-
-    owners: tuple[Any, ...] = (cli, importlib.import_module("livekit.agents.cli.cli"))
-    originals = [owner.run_app for owner in owners]
-    for owner in owners:
-        owner.run_app = run_app
-    try:
-        yield
-    finally:
-        for owner, original in zip(owners, originals, strict=True):
-            owner.run_app = original

@@ -11,6 +11,7 @@ from livekit.agents.cli.log import NOISY_LOGGERS
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.entrypoint import Entrypoint
 from agenthost.code_values import CodeValues
+from agenthost.errors import EntrypointError
 from agenthost.voice import discovery, telemetry
 from agenthost.voice.code import VoiceCode, recognise
 from agenthost.voice.hooks import as_handler, as_load
@@ -23,9 +24,16 @@ def find_agent(found: object | None, reference: str) -> "LiveKitAgents | None":
     """As `door.find`, on a livekit-agents that fits."""
     if found is None:
         search = discovery.find_in_script if reference.endswith(".py") else discovery.find_in_module
-        found = search(reference)
-    code = recognise(found, reference)
-    return None if code is None else LiveKitAgents(code)
+        handed = search(reference)
+    else:
+        handed = discovery.Found(agent=found)
+    try:
+        code = recognise(handed.agent, reference)
+        return None if code is None else LiveKitAgents(code)
+    except EntrypointError as error:
+        if not error.file:
+            error.file, error.line = handed.file, handed.line
+        raise
 
 
 class LiveKitAgents:

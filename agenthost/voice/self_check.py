@@ -11,10 +11,11 @@ from typing import Any
 
 from livekit.agents.version import __version__
 
+from agenthost.child.missing_packages import TRIED, untried
 from agenthost.errors import EntrypointError
+from agenthost.logs.events import get_logger
 
-TRIED = ("1.5.9", "1.8.9")
-"""The oldest and the newest version that our tests run on (tests/voice_versions.py)."""
+log = get_logger("voice")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ PARTS = (
 
 
 def check_parts(parts: tuple[Part, ...] = PARTS) -> None:
-    """Raises EntrypointError that names everything which is missing."""
+    """Raises EntrypointError that names everything which is missing; an untried version that fits is warned about."""
     missing = [text for part in parts for text in _missing(part)]
     if missing:
         oldest, newest = TRIED
@@ -61,6 +62,8 @@ def check_parts(parts: tuple[Part, ...] = PARTS) -> None:
             f"livekit-agents {__version__} does not fit: it lacks {', '.join(missing)}. agenthost is tried with "
             f"{oldest} to {newest}: install one of those, or a newer agenthost"
         )
+    if untried(__version__):
+        log.warning("agenthost is not tried with this livekit-agents", version=__version__, tried=list(TRIED))
 
 
 def _missing(part: Part) -> list[str]:

@@ -1,7 +1,8 @@
 """`python -m tests.bench.voice`: the same livekit-agents file under agenthost and under its own host, real server.
 
 Needs the extra `voice` in this environment, which both run in. Prints a table; times are medians, from the call of the
-dispatch API until the session has started, so the server's part is in both.
+dispatch API until the session has started, so the server's part is in both. The burst is a crowd that is dispatched
+at once, with no process waiting: the time is that until the last of those sessions has started.
 """
 
 import asyncio
@@ -57,6 +58,7 @@ async def measure(subject: Subject, folder: Path, server: RealLiveKitServer) -> 
         with running(subject, folder / "cold", server, idle=0, hold=0.5) as cold:
             await registered(client, cold, folder.name + "-cold")
             row["cold: dispatch → session started, ms"] = await latency(client, cold, folder.name + "-cold", 0)
+            row[f"burst of {CROWD}: until the last session started, ms"] = await burst(client, cold, folder.name)
         with running(subject, folder / "crowd", server, idle=0, hold=SECONDS) as crowd:
             await registered(client, crowd, folder.name + "-crowd")
             before, first = crowd.memory(), len(crowd.notes("joined"))
@@ -86,6 +88,16 @@ async def latency(client: api.LiveKitAPI, subject: Running, prefix: str, idle: i
         await notes(subject, "joined", before + number + 1)
         took.append(next(note.at for note in subject.notes("joined") if note.what == room) - began)
     return 1000 * statistics.median(took[1:])
+
+
+async def burst(client: api.LiveKitAPI, subject: Running, prefix: str) -> float:
+    """From the first dispatch to the last session. A host that is full refuses some for a while, which counts, too."""
+    await asyncio.sleep(SETTLE_SECONDS)  # the jobs before have ended
+    before = len(subject.notes("joined"))
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*(dispatch(client, f"{prefix}-burst-{number}") for number in range(CROWD)))
+    await notes(subject, "joined", before + CROWD)
+    return 1000 * (max(note.at for note in subject.notes("joined")) - began)
 
 
 async def registered(client: api.LiveKitAPI, subject: Running, prefix: str) -> None:

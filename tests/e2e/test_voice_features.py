@@ -60,12 +60,12 @@ async def stub() -> AsyncIterator[WebStub]:
 
 @pytest.fixture
 def start(run_job: Fork, livekit_server: RealLiveKitServer, room_name: str) -> Any:
-    """`start(code, attributes={…})`: a job of that code in the room, with key and secret, as a host starts it."""
+    """`start(code, attributes={…})`: a job of that code in the room, as a host starts it."""
 
-    def run(code: str, **job: Any) -> JobProcess:
+    def run(code: str, *, with_pair: bool = True, **job: Any) -> JobProcess:
         facts = Job(id="AJ_1", type=JobType.JT_ROOM, room=Room(name=room_name, sid="RM_1"), **job)
-        pair = {"api_key": livekit_server.api_key, "api_secret": livekit_server.api_secret, "job": facts}
-        return run_job(room_name, SESSION + code, entrypoint="agent:server", start=pair)
+        pair = {"api_key": livekit_server.api_key, "api_secret": livekit_server.api_secret} if with_pair else {}
+        return run_job(room_name, SESSION + code, entrypoint="agent:server", start={**pair, "job": facts})
 
     return run
 
@@ -252,6 +252,30 @@ async def entrypoint(ctx: JobContext) -> None:
     assert recording.authorization.startswith("Bearer ")
     kinds = {each.path.split("/")[2] for each in stub.asked}
     assert {"recordings", "logs", "traces"} <= kinds
+
+
+async def test_without_the_pair_a_session_runs_unrecorded(
+    start: Any, stub: WebStub, participant: Join, room_name: str
+) -> None:
+    """Uploads cannot be signed then: the call goes on, the log says why nothing is recorded and what to write."""
+    process = start(
+        f"""
+os.environ["LIVEKIT_OBSERVABILITY_URL"] = "{stub.url}"
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    await scripted().start(agent=Agent(instructions=""), room=ctx.room, room_options=WRITTEN)
+""",
+        with_pair=False,
+        enable_recording=True,
+    )
+    client = VoiceClient(await participant(room_name))
+    await client.agent()
+    await client.write_until_heard("good morning", "heard: good morning")
+    process.stop("enough")
+    assert (await ended(process)).kind == "stopped"
+    assert "livekit.secret_in_jobs: false" in process.line("the session is not recorded").fields["hint"]
+    assert not stub.asked
 
 
 async def test_spans_of_the_job_reach_the_users_own_telemetry(start: Any, participant: Join, room_name: str) -> None:

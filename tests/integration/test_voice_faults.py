@@ -35,7 +35,7 @@ async def entrypoint(ctx: JobContext) -> None: ...
 @pytest.mark.parametrize(
     ("code", "entrypoint", "wanted"),
     [
-        ("server = AgentServer()", "agent:server", "is an AgentServer without a session"),
+        ("server = AgentServer()", "agent:server", ":server` has no session: decorate the entrypoint"),
         (
             SERVER.format(options="") + "\n@server.rtc_session()\nasync def second(ctx: JobContext) -> None: ...",
             "agent:server",
@@ -55,9 +55,15 @@ async def entrypoint(ctx: JobContext) -> None: ...
         (
             "def entrypoint(ctx: JobContext): ...\nopts = WorkerOptions(entrypoint_fnc=entrypoint)",
             "agent:opts",
-            "entrypoint_fnc` is a plain function",
+            "`entrypoint_fnc=entrypoint` is a plain function",
         ),
         ("server = AgentServer", "agent:server", "is the class AgentServer"),
+        (SERVER.format(options="setup_fnc='load'"), "agent:server", "`setup_fnc` is of type str: give it a function"),
+        (
+            "from livekit.agents import inference\nllm = inference.LLM('openai/gpt-4o-mini')",
+            "agent:server",
+            "write `livekit.secret_in_jobs: true`",
+        ),
         ("from livekit.plugins import no_such_plugin", "agent:server", "`pip install livekit-plugins-no-such-plugin`"),
         ("import livekit.plugins.no_such_one", "agent:server", "`pip install livekit-plugins-no-such-one`"),
     ],
@@ -82,6 +88,7 @@ def test_a_module_without_agent_is_refused(fork: Fork, tmp_path: Path) -> None:
     ("script", "wanted"),
     [
         ("answer = 42\n", "neither calls `cli.run_app(…)` nor has an AgentServer"),
+        ("from livekit.agents import cli\ncli.run_app({})\n", "gives an object of type dict to `cli.run_app(…)`"),
         ("raise ValueError('no key')\n", "running it failed with ValueError: no key"),
         ("import sys\nsys.exit('no key')\n", "running it failed with SystemExit: no key"),
         ("import livekit.plugins.no_such_one\n", "`pip install livekit-plugins-no-such-one`"),
@@ -100,3 +107,32 @@ def test_a_script_that_is_not_there_is_refused(fork: Fork) -> None:
     """With the folder that was looked in."""
     failed = fork("", entrypoint="nowhere.py").receive(InitFailed)
     assert "there is no script `nowhere.py`" in failed.message
+
+
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [
+        (["from livekit.agents import JobContext, WorkerOptions, cli", "def plain(ctx: JobContext): ...",
+          "cli.run_app(WorkerOptions(entrypoint_fnc=plain))"], 2),
+        (["from livekit.agents import JobContext, WorkerOptions, cli", "async def entry(ctx: JobContext): ...",
+          "cli.run_app(WorkerOptions(entrypoint_fnc=entry, max_retry=3))"], 3),
+        (["from livekit.agents import AgentServer, cli", "server = AgentServer()", "cli.run_app(server)"], 3),
+        (["from livekit.agents import cli", "cli.run_app(None)"], 2),
+    ],
+)  # fmt: skip
+def test_the_line_in_the_script_is_named(fork: Fork, tmp_path: Path, lines: list[str], line: int) -> None:
+    """Of what is wrong: the function, or else what is given to `cli.run_app`."""
+    (tmp_path / "script.py").write_text("\n".join(lines))
+    failed = fork("", entrypoint="script.py").receive(InitFailed)
+    assert (Path(failed.file).name, failed.line) == ("script.py", line)
+
+
+def test_a_module_that_would_take_over_the_command_line_is_stopped(fork: Fork, tmp_path: Path) -> None:
+    """Whichever way it has come by `cli.run_app`; nothing of livekit-agents' command line is seen."""
+    (tmp_path / "eager.py").write_text("from livekit.agents.cli import run_app\n\nrun_app(None)\n")
+    process = fork("", entrypoint="eager:server")
+    failed = process.receive(InitFailed)
+    assert "`eager` calls `cli.run_app(…)` when it is imported" in failed.message
+    assert (Path(failed.file).name, failed.line, failed.traceback) == ("eager.py", 3, "")
+    process.wait()
+    assert "Usage" not in process.output

@@ -83,7 +83,7 @@ def test_what_has_nothing_to_do_with_them_is_not_theirs() -> None:
 
 def test_a_server_without_session_is_refused() -> None:
     """With the line that is missing."""
-    with pytest.raises(EntrypointError, match=r"without a session: .*@server\.rtc_session\(\)"):
+    with pytest.raises(EntrypointError, match=r"has no session: .*@server\.rtc_session\(\)"):
         recognise(AgentServer(), "my_agent:server")
 
 
