@@ -33,11 +33,14 @@ from agenthost.logs.events import get_logger
 log = get_logger("hook")
 
 
-def run_hook_process(channel: BlockingChannel, code: AgentCode) -> int:
-    """Say Ready and answer until the host closes the channel or sends StopJob; returns the exit code."""
+def run_hook_process(channel: BlockingChannel, code: AgentCode, modules: tuple[str, ...] = ()) -> int:
+    """Say Ready and answer until the host closes the channel or sends StopJob; returns the exit code.
+
+    `modules` are reported with it, where this process has imported the code itself.
+    """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    channel.send(Ready())
+    channel.send(Ready(modules=modules))
     task = loop.create_task(Hook(code).run(channel), name="agenthost: hook")
     while not task.done():
         try:

@@ -15,6 +15,7 @@ from agenthost.child.framework import JobRunner, Run
 from agenthost.child.job_run import JobRun
 from agenthost.child.rehearsal import rehearse
 from agenthost.child.user_errors import describe_failure
+from agenthost.child.user_modules import user_modules
 from agenthost.context.job_process import JobProcess
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import LogLevels, Ready, StartJob, StopJob
@@ -41,7 +42,12 @@ def run_job_process(
         channel.send(describe_failure("prewarm", error))
         return 1
     spawned = init_began is not None
-    channel.send(Ready(init_seconds=time.monotonic() - began, code=reported(code) if spawned else None))
+    seconds = time.monotonic() - began
+    channel.send(
+        Ready(init_seconds=seconds, code=reported(code), modules=user_modules())
+        if spawned
+        else Ready(init_seconds=seconds)
+    )
     loop = loop or asyncio.new_event_loop()
     if code.framework is None:
         rehearse(loop, called=lambda: channel.wait(0))

@@ -82,6 +82,8 @@ def reset_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # User code that ignores it has the kernel reap its children, and ours, whose exit codes somebody waits for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
     leave_signals_to_host()
 

@@ -14,7 +14,7 @@ from agenthost import kernel
 from agenthost.child.agent_code import load_code
 from agenthost.child.forking import exit_with
 from agenthost.child.job_main import run_shared_prewarm
-from agenthost.child.process_setup import limit_resources, print_at_once, reset_signals
+from agenthost.child.process_setup import limit_resources, print_at_once, reseed, reset_signals
 from agenthost.child.template_main import enter_environment, run_process
 from agenthost.child.user_errors import describe_failure
 from agenthost.ipc.channel import BlockingChannel
@@ -55,6 +55,9 @@ def _run(request: ForkProcess, channel: BlockingChannel) -> int:
         if code.prewarm is not None and request.spec.prewarm_shared and request.kind == "job":
             phase = "prewarm"
             run_shared_prewarm(code, userdata)
+        # As after the import in a template: what careless modules did there is the same for no job.
+        reset_signals()
+        reseed()
     except BaseException as error:
         channel.send(describe_failure(phase, error))
         return 1

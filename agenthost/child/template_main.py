@@ -102,7 +102,7 @@ def run_process(
 ) -> int:
     """A job or hook process from where its code is loaded; returns its exit code. EOFError: the host is gone."""
     if kind == "hook":
-        return run_hook_process(channel, code)
+        return run_hook_process(channel, code, user_modules() if init_began is not None else ())
     return run_job_process(channel, code, userdata, init_began=init_began)
 
 

@@ -100,9 +100,10 @@ class Generation:
             await self._starter()
         if self.runs_jobs and (self.config.prewarm is not None or self._spawns):
             process = await self.pool.prove()
+            self._modules += process.modules
             self._learn(process.code)
         if self.hook is not None:
-            await self.hook.start()
+            self._modules += await self.hook.start()
 
     @property
     def sees_secret(self) -> bool:
@@ -139,7 +140,7 @@ class Generation:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The files of the user's code that the template imported; empty while there is none."""
+        """The files of the user's code that the template imported, or, without one, the processes that proved it."""
         base = self._around.base.modules
         return tuple(module for module in self._modules if module not in base)
 

@@ -47,11 +47,12 @@ class Hello(Message):
 class Ready(Message):
     """Prewarm is done; the process waits for its job (or its questions).
 
-    `code` as in TemplateReady, from a process that was not forked and had to find that out itself.
+    `code` and `modules` as in TemplateReady, from a process that was not forked and had to find that out itself.
     """
 
     init_seconds: float = 0.0
     code: Mapping[str, Any] | None = None
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ left behind holds an end open."""
 class ChildProcess:
     """Made before the process exists; `opened` hands over our ends, `started`, `ready` and `ended` tell its life.
 
-    `code` is what a process that was not forked reports of its code once it is ready (see `Ready`). `killed_because`
+    `code` and `modules` are what a process that was not forked reports once it is ready (see `Ready`). `killed_because`
     is our own reason for its SIGKILL, `death` how it ended and why, once it has ("" until then).
     """
 
@@ -42,6 +42,7 @@ class ChildProcess:
         self.agent = agent
         self.pid: int | None = None
         self.code: Mapping[str, Any] | None = None
+        self.modules: tuple[str, ...] = ()
         self.killed_because = ""
         self.death = ""
         self.born = loop.time()
@@ -84,7 +85,7 @@ class ChildProcess:
                 if self.pid is None:
                     self.adopt(message.pid)
             case Ready():
-                self.code = message.code
+                self.code, self.modules = message.code, message.modules
                 _resolve(self.ready, message.init_seconds)
             case InitFailed():
                 self.init_failed(message)

@@ -53,9 +53,12 @@ class Hook:
         self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
 
-    async def start(self) -> None:
-        """Have a process that is ready. Raises ProcessFailed, with the user's error where it is theirs."""
-        await self._living()
+    async def start(self) -> tuple[str, ...]:
+        """Have a process that is ready; the files of user code it has imported, if it was not forked.
+
+        Raises ProcessFailed, with the user's error where it is theirs.
+        """
+        return (await self._living()).modules
 
     async def ask_handler(self, question: AskHandler, *, seconds: float) -> HandlerAnswer:
         """Raises ProcessFailed when it died, TimeoutError when it did not answer (it is replaced then)."""

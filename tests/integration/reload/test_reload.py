@@ -1,4 +1,8 @@
-"""Reloads of a real host by SIGHUP: what changes, what does not, and that no running job notices."""
+"""Reloads of a real host by SIGHUP: what changes, what does not, and that no running job notices.
+
+Both start methods where it matters where the code is loaded. What is asked of jobs that begin while code on the disk is
+broken holds for forked ones only: a spawned one has nothing else to load.
+"""
 
 import json
 import signal
@@ -91,47 +95,57 @@ class Edited:
         return sum(bool(update) and update[0].status is JobStatus.RUNNING for update in last)
 
 
-@pytest.fixture
-async def edited(run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> Edited:
+async def start(run_host: RunHost, folder: Path, server: FakeLiveKitServer) -> Edited:
     """A registered host with a job that runs version 1."""
-    host = await run_host(write_agent(tmp_path, CODE, YAML), "--log-level=DEBUG", server=fake_server)
+    host = await run_host(write_agent(folder, CODE, YAML), "--log-level=DEBUG", server=server)
     await host.wait_event("host started")
-    found = Edited(host, tmp_path, fake_server)
+    found = Edited(host, folder, server)
     assert await found.job("first") == "1"
     return found
 
 
-async def test_new_code_serves_new_jobs_and_old_jobs_keep_theirs(edited: Edited) -> None:
+@pytest.fixture
+async def edited(run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> Edited:
+    return await start(run_host, tmp_path, fake_server)
+
+
+@pytest.fixture
+async def edited_any(run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> Edited:
+    """The same, once with each start method."""
+    return await start(run_any_host, tmp_path, fake_server)
+
+
+async def test_new_code_serves_new_jobs_and_old_jobs_keep_theirs(edited_any: Edited) -> None:
     """A new generation; the job of the old one goes on and ends by itself."""
-    await edited.change(code=CODE.replace("VERSION = 1", "VERSION = 2"))
+    await edited_any.change(code=CODE.replace("VERSION = 1", "VERSION = 2"))
     code = [{"what": "code", "note": "my_agent.py"}]
-    assert edited.host.events("change applied", kind="new generation", changed=code)
-    assert await edited.job("second") == "2"
-    await edited.wait_running(2)
-    (edited.folder / "leave-first").touch()
-    await edited.host.wait_event("job ended", room="first", outcome="succeeded")
-    await edited.wait_running(1)
-    assert len(edited.host.events("registered")) == 1
+    assert edited_any.host.events("change applied", kind="new generation", changed=code)
+    assert await edited_any.job("second") == "2"
+    await edited_any.wait_running(2)
+    (edited_any.folder / "leave-first").touch()
+    await edited_any.host.wait_event("job ended", room="first", outcome="succeeded")
+    await edited_any.wait_running(1)
+    assert len(edited_any.host.events("registered")) == 1
 
 
-async def test_no_process_of_replaced_code_stays(edited: Edited) -> None:
+async def test_no_process_of_replaced_code_stays(edited_any: Edited, start_method: str) -> None:
     """Not even one whose start was asked for in the moment in which its generation was retired."""
-    expected = len(["host", "template", "first job", "idle process"])  # the base rests
+    expected = len(["host", "first job", "idle process"]) + 1  # the template, or the base that has made none and stays
     for version in range(2, 10):
-        await edited.job(f"room-{version}")  # takes the idle process, so that another is started
-        await edited.change(code=CODE.replace("VERSION = 1", f"VERSION = {version}"))
+        await edited_any.job(f"room-{version}")  # takes the idle process, so that another is started
+        await edited_any.change(code=CODE.replace("VERSION = 1", f"VERSION = {version}"))
     for version in range(2, 10):
-        (edited.folder / f"leave-room-{version}").touch()
-    await edited.wait_running(1)
-    await poll(lambda: len(edited.host.survivors()) == expected, timeout=10, what="processes stay")
-    assert not edited.host.events("process failed")
+        (edited_any.folder / f"leave-room-{version}").touch()
+    await edited_any.wait_running(1)
+    await poll(lambda: len(edited_any.host.survivors()) == expected, timeout=10, what="processes stay")
+    assert not edited_any.host.events("process failed")
 
 
-async def test_same_second_edit_of_equal_size_is_seen(edited: Edited) -> None:
+async def test_same_second_edit_of_equal_size_is_seen(edited_any: Edited) -> None:
     """The bytecode trap: Python's cache compares seconds and sizes."""
     for version in range(2, 6):
-        await edited.change(code=CODE.replace("VERSION = 1", f"VERSION = {version}"))
-        assert await edited.job(f"room-{version}") == str(version)
+        await edited_any.change(code=CODE.replace("VERSION = 1", f"VERSION = {version}"))
+        assert await edited_any.job(f"room-{version}") == str(version)
 
 
 async def test_live_keys_change_without_a_new_generation_or_registration(edited: Edited) -> None:
@@ -250,15 +264,15 @@ async def test_broken_edit_changes_nothing_and_the_mended_one_works(
     assert "agenthost_config_last_reload_successful 1.0" in metrics
 
 
-async def test_code_that_hangs_is_shown_where_it_does(edited: Edited) -> None:
+async def test_code_that_hangs_is_shown_where_it_does(edited_any: Edited) -> None:
     """Like an exception: file and line in the error, and the user's own frames as a traceback."""
     hangs = CODE.replace("    pass\n", "    import time; time.sleep(600)\n", 1)
-    failed = await edited.change(yaml=IMPATIENT, code=hangs, ok=False)
+    failed = await edited_any.change(yaml=IMPATIENT, code=hangs, ok=False)
     line = hangs.splitlines().index("    import time; time.sleep(600)") + 1
     place = f"my_agent.py:{line}"
-    assert f"agent `a` hangs at {edited.folder}/{place}: a process was not ready within" in str(failed["error"])
+    assert f"agent `a` hangs at {edited_any.folder}/{place}: a process was not ready within" in str(failed["error"])
     assert str(failed["traceback"]).splitlines()[-2:] == [
-        f'  File "{edited.folder}/my_agent.py", line {line}, in prewarm',
+        f'  File "{edited_any.folder}/my_agent.py", line {line}, in prewarm',
         "    import time; time.sleep(600)",
     ]
 
@@ -275,6 +289,26 @@ async def test_renamed_agent_registers_anew_before_the_old_name_leaves(edited: E
     await edited.server.wait_gone(old)
     await edited.host.wait_event("registration closed", agent_name="a")
     await edited.wait_running(1)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("def broken(:\n", "my_agent"),
+        (CODE.replace("    pass\n", "    raise KeyError('in prewarm')\n", 1), "in prewarm"),
+    ],
+    ids=["import", "prewarm"],
+)
+async def test_broken_edit_ends_nothing_and_the_mended_one_works(edited_any: Edited, code: str, told: str) -> None:
+    """Whatever new jobs load meanwhile: the reload says what is wrong; the registration and the running job stay."""
+    failed = await edited_any.change(code=code, ok=False)
+    assert told in json.dumps(failed)
+    await edited_any.wait_running(1)
+    await edited_any.change(code=CODE.replace("VERSION = 1", "VERSION = 3"))
+    assert await edited_any.job("mended") == "3"
+    await edited_any.wait_running(2)
+    assert len(edited_any.host.events("registered")) == 1
+    assert not edited_any.host.events("job ended")
 
 
 async def test_refused_credentials_change_nothing(edited: Edited, fake_server: FakeLiveKitServer) -> None:

@@ -1,6 +1,7 @@
 """A host that watches its files takes over what changes, once, and nothing else (scenarios 15, 16 and 32).
 
-That something causes no reload is shown by an edit after it: the reload of that one is the next in the log.
+That something causes no reload is shown by an edit after it: the reload of that one is the next in the log. Both start
+methods where code is edited, but for broken code, which spawned jobs cannot do without.
 """
 
 from pathlib import Path
@@ -66,7 +67,7 @@ class Watched:
         return [line.fields["changes"] for line in self.host.events("reloaded")]
 
     async def wait_reload(self, count: int) -> None:
-        await self.host.wait_event("reloaded", count=count, timeout=5)
+        await self.host.wait_event("reloaded", count=count)
 
 
 def write(path: Path, text: str) -> None:
@@ -78,38 +79,49 @@ def write(path: Path, text: str) -> None:
 async def watched(
     run_host: RunHost, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, fake_server: FakeLiveKitServer
 ) -> Watched:
+    return await start(run_host, tmp_path, tmp_path_factory.mktemp("elsewhere"), fake_server)
+
+
+@pytest.fixture
+async def watched_any(
+    run_any_host: RunHost, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, fake_server: FakeLiveKitServer
+) -> Watched:
+    """The same, once with each start method."""
+    return await start(run_any_host, tmp_path, tmp_path_factory.mktemp("elsewhere"), fake_server)
+
+
+async def start(run_host: RunHost, folder: Path, elsewhere: Path, server: FakeLiveKitServer) -> Watched:
     """A registered host, whose agent also imports a package that stands elsewhere."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
     files = {"vars.env": "TEXT=env1", "text.md": "text1", "prompts/a.md": "prompt1", "pkg/voice.py": "NAME = 'pkg1'"}
     for name, text in files.items():
-        write(tmp_path / name, text)
+        write(folder / name, text)
     write(elsewhere / "sibling" / "__init__.py", "NAME = 'sibling1'")
-    file = write_agent(tmp_path, CODE, YAML)
-    host = await run_host(file, "--log-level=DEBUG", server=fake_server, env={"PYTHONPATH": str(elsewhere)})
+    file = write_agent(folder, CODE, YAML)
+    host = await run_host(file, "--log-level=DEBUG", server=server, env={"PYTHONPATH": str(elsewhere)})
     await host.wait_event("host started")
-    watched = Watched(host, tmp_path, elsewhere / "sibling" / "__init__.py", fake_server)
+    watched = Watched(host, folder, elsewhere / "sibling" / "__init__.py", server)
     assert await watched.run_job("first") == "pkg1 sibling1 env1-text1 prompt1"
     return watched
 
 
-async def test_each_kind_of_file_is_one_reload(watched: Watched) -> None:
+async def test_each_kind_of_file_is_one_reload(watched_any: Watched) -> None:
     """Scenario 15: the YAML, `.env`, a `${file:…}`, a module in a package, one elsewhere; none ends a job."""
-    folder = watched.folder
+    folder = watched_any.folder
     edits = [
         (folder / "agenthost.yaml", YAML.replace("50", "40"), "pkg1 sibling1 env1-text1 prompt1"),
         (folder / "vars.env", "TEXT=env2", "pkg1 sibling1 env2-text1 prompt1"),
         (folder / "text.md", "text2", "pkg1 sibling1 env2-text2 prompt1"),
         (folder / "pkg" / "voice.py", "NAME = 'pkg2'", "pkg2 sibling1 env2-text2 prompt1"),
-        (watched.sibling, "NAME = 'sibling2'", "pkg2 sibling2 env2-text2 prompt1"),
+        (watched_any.sibling, "NAME = 'sibling2'", "pkg2 sibling2 env2-text2 prompt1"),
     ]
     for number, (file, text, said) in enumerate(edits, 1):
         file.write_text(text)
-        await watched.wait_reload(number)
-        assert await watched.run_job(f"room-{number}") == said
-    reloads = watched.reloads()
+        await watched_any.wait_reload(number)
+        assert await watched_any.run_job(f"room-{number}") == said
+    reloads = watched_any.reloads()
     assert len(reloads) == len(edits)
     assert 0 not in reloads
-    assert not watched.host.events("job ended")
+    assert not watched_any.host.events("job ended")
 
 
 async def test_file_of_reload_paths_counts_as_code(watched: Watched) -> None:
@@ -120,15 +132,15 @@ async def test_file_of_reload_paths_counts_as_code(watched: Watched) -> None:
     assert watched.host.events("change applied", kind="new generation")
 
 
-async def test_module_in_a_new_folder_comes_with_the_edit_that_imports_it(watched: Watched) -> None:
+async def test_module_in_a_new_folder_comes_with_the_edit_that_imports_it(watched_any: Watched) -> None:
     """Scenario 15: and is watched from then on."""
-    write(watched.folder / "fresh" / "voice.py", "NAME = 'fresh1'")
-    write(watched.folder / "my_agent.py", CODE.replace("pkg.voice", "fresh.voice"))
-    await watched.wait_reload(1)
-    assert (await watched.run_job("second")).startswith("fresh1")
-    write(watched.folder / "fresh" / "voice.py", "NAME = 'fresh2'")
-    await watched.wait_reload(2)
-    assert (await watched.run_job("third")).startswith("fresh2")
+    write(watched_any.folder / "fresh" / "voice.py", "NAME = 'fresh1'")
+    write(watched_any.folder / "my_agent.py", CODE.replace("pkg.voice", "fresh.voice"))
+    await watched_any.wait_reload(1)
+    assert (await watched_any.run_job("second")).startswith("fresh1")
+    write(watched_any.folder / "fresh" / "voice.py", "NAME = 'fresh2'")
+    await watched_any.wait_reload(2)
+    assert (await watched_any.run_job("third")).startswith("fresh2")
 
 
 async def test_side_files_and_unchanged_content_are_no_reload(watched: Watched) -> None:
@@ -147,7 +159,7 @@ async def test_side_files_and_unchanged_content_are_no_reload(watched: Watched) 
 async def test_broken_save_keeps_all_and_the_mended_one_serves(watched: Watched) -> None:
     """Scenario 16: one error; the running job and the registration stay; mending is enough, nobody asks for it."""
     write(watched.folder / "pkg" / "voice.py", "NAME = (")
-    await watched.host.wait_event("reload failed", timeout=5)
+    await watched.host.wait_event("reload failed")
     assert (await watched.run_job("second")).startswith("pkg1")
     write(watched.folder / "pkg" / "voice.py", "NAME = 'pkg2'")
     await watched.wait_reload(1)
@@ -179,9 +191,9 @@ async def test_config_map_is_reloaded_by_its_content(
     await host.wait_event("host started")
     project(2, yaml)
     project(3, yaml + "load: { max_jobs: 7 }\n")
-    await host.wait_event("reloaded", timeout=5)
+    await host.wait_event("reloaded")
     project(4, yaml + "nonsense: 1\n")
-    failed = await host.wait_event("reload failed", timeout=5)
+    failed = await host.wait_event("reload failed")
     assert "agenthost.yaml:5:1" in str(failed.fields)
     _, metrics = await host.http("/metrics")
     assert "agenthost_config_last_reload_successful 0.0" in metrics
