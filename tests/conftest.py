@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -87,6 +88,23 @@ async def run_host(tmp_path: Path) -> AsyncIterator[RunHost]:
             return host
 
         yield run
+
+
+@pytest.fixture(params=["fork", "spawn"])
+def start_method(request: pytest.FixtureRequest) -> str:
+    """How processes are made: every test that asks for it runs once with each."""
+    method: str = request.param
+    return method
+
+
+@pytest.fixture
+def run_any_host(run_host: RunHost, start_method: str) -> RunHost:
+    """`run_host`, once with forked and once with spawned processes."""
+
+    async def run(*arguments: str | Path, **options: Any) -> HostProcess:
+        return await run_host(*arguments, "--set", f"start_method={start_method}", **options)
+
+    return run
 
 
 @pytest.fixture

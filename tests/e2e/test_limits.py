@@ -29,13 +29,13 @@ YAML = """
 
 async def test_empty_room_ends_the_job_once_the_last_person_is_gone_for_that_long(
     tmp_path: Path,
-    run_host: RunHost,
+    run_any_host: RunHost,
     livekit_server: RealLiveKitServer,
     participant: Join,
     livekit_api: api.LiveKitAPI,
 ) -> None:
     """Scenario 40. Not before, while somebody is there; then as a success with that reason, and the process is gone."""
-    host = await run_host(write_agent(tmp_path, CODE, YAML), server=livekit_server)
+    host = await run_any_host(write_agent(tmp_path, CODE, YAML), server=livekit_server)
     await host.wait_event("registered")
     caller = await participant("lonely-room")
     request = api.CreateAgentDispatchRequest(agent_name="lonely", room="lonely-room")

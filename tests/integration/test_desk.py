@@ -78,11 +78,11 @@ async def started(server: FakeLiveKitServer, room: str, **job: Any) -> str:
 
 
 async def test_job_gets_the_servers_token_with_the_configured_permissions(
-    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+    run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
     """Signed again with our key: identity kept, permissions ours, sources included; settings reach the code."""
     yaml = "permissions: { can_publish: false, can_publish_sources: [microphone], can_update_metadata: false }\n"
-    await start(run_host, tmp_path, fake_server, f"{yaml}settings: {{ voice: alba }}")
+    await start(run_any_host, tmp_path, fake_server, f"{yaml}settings: {{ voice: alba }}")
     job_id = await started(fake_server, "r")
     note = json.loads(await poll(lambda: (tmp_path / job_id).exists() and (tmp_path / job_id).read_text(), timeout=5))
     assert note["claims"]["identity"] == f"agent-{job_id}"
@@ -94,10 +94,10 @@ async def test_job_gets_the_servers_token_with_the_configured_permissions(
 
 
 async def test_termination_ends_the_job_as_a_success_with_its_callbacks(
-    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+    run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
     """Its dispatch was deleted, so the server ended it: its callbacks run, then exactly one JS_SUCCESS."""
-    host = await start(run_host, tmp_path, fake_server)
+    host = await start(run_any_host, tmp_path, fake_server)
     job_id = await started(fake_server, "r")
     await poll((tmp_path / job_id).exists, timeout=5)
     (dispatch,) = fake_server.rooms.list_dispatches("r")
@@ -110,11 +110,11 @@ async def test_termination_ends_the_job_as_a_success_with_its_callbacks(
 
 
 async def test_handler_decides_after_the_rules(
-    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+    run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
     """accept with its own name and the file's identity; reject; terminate; an exception is a counted reject."""
     yaml = 'requests: { handler: "my_agent:handler", accept: { identity: "me-{job.id}" } }'
-    host = await start(run_host, tmp_path, fake_server, yaml)
+    host = await start(run_any_host, tmp_path, fake_server, yaml)
 
     async def offer(metadata: str) -> OfferResult:
         return await fake_server.offer(f"r-{metadata}", agent_name="a", metadata=metadata)
@@ -133,10 +133,10 @@ async def test_handler_decides_after_the_rules(
 
 
 async def test_hook_process_that_hangs_or_dies_is_replaced(
-    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+    run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
     """Each costs its own offer, rejected without terminate and in time; the next offer meets a fresh process."""
-    host = await start(run_host, tmp_path, fake_server, 'requests: { handler: "my_agent:handler" }')
+    host = await start(run_any_host, tmp_path, fake_server, 'requests: { handler: "my_agent:handler" }')
     hung = await fake_server.offer("r1", agent_name="a", metadata="hang")
     assert hung.outcome is OfferOutcome.REJECTED
     await host.wait_event("offer rejected", reason="handler timeout")
@@ -148,10 +148,10 @@ async def test_hook_process_that_hangs_or_dies_is_replaced(
 
 
 async def test_offer_that_is_accepted_but_not_assigned_gives_its_slot_back(
-    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+    run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
     """The socket is cut between answer and assignment: with one slot, the next offer after it is accepted."""
-    host = await start(run_host, tmp_path, fake_server, "load: { max_jobs: 1 }")
+    host = await start(run_any_host, tmp_path, fake_server, "load: { max_jobs: 1 }")
     worker = await fake_server.wait_registered("a")
     offer = agent.ServerMessage()
     offer.availability.job.id = "AJ_lost"
@@ -182,7 +182,7 @@ async def test_job_types_and_deployment_are_registered_as_configured(
 
 
 async def test_secret_reaches_no_process_of_user_code(
-    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+    run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
     """No variable of a job's environment names the pair; the URL is there."""
     code = CODE + (
@@ -192,7 +192,7 @@ async def test_secret_reaches_no_process_of_user_code(
         "    Path('writing').rename('looked')\n"
     )
     yaml = YAML.replace("my_agent:entrypoint", "my_agent:look")
-    host = await run_host(write_agent(tmp_path, code, yaml), server=fake_server)
+    host = await run_any_host(write_agent(tmp_path, code, yaml), server=fake_server)
     await host.wait_event("registered")
     await fake_server.offer("r", agent_name="a")
     text = await poll(lambda: (tmp_path / "looked").exists() and (tmp_path / "looked").read_text(), timeout=5)

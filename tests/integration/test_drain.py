@@ -1,4 +1,7 @@
-"""How a host ends: the first, second and third signal, the drain deadline, a signal during the start."""
+"""How a host ends: the first, second and third signal, the drain deadline, a signal during the start.
+
+Both start methods, but where there are no jobs.
+"""
 
 import signal
 from pathlib import Path
@@ -56,11 +59,11 @@ def callback_of(folder: Path, job_id: str) -> str:
 
 
 async def test_first_signal_lets_jobs_end_by_themselves(
-    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+    run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
     """1. SIGTERM to the whole group with three jobs. 2. Not ready at once, full, offers rejected; jobs untouched.
     3. They end one by one. Result: exit 0 after the last, no process left."""
-    host = await start(run_host, tmp_path, fake_server)
+    host = await start(run_any_host, tmp_path, fake_server)
     jobs = [await started(fake_server, f"r{n}") for n in range(3)]
     host.signal(signal.SIGTERM, group=True)
     await host.wait_event("draining")
@@ -77,10 +80,10 @@ async def test_first_signal_lets_jobs_end_by_themselves(
 
 
 async def test_drain_deadline_ends_jobs_within_the_budget(
-    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+    run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
     """Callbacks run inside limits.shutdown, a stubborn job is killed; both are successes on the wire; exit 3."""
-    host = await start(run_host, tmp_path, fake_server, "drain_timeout: 300ms\nlimits: { shutdown: 1s }")
+    host = await start(run_any_host, tmp_path, fake_server, "drain_timeout: 300ms\nlimits: { shutdown: 1s }")
     good, stubborn = await started(fake_server, "r"), await started(fake_server, "s", "stubborn")
     host.signal(signal.SIGTERM)
     assert await host.exit_code(timeout=8) == 3
@@ -90,9 +93,9 @@ async def test_drain_deadline_ends_jobs_within_the_budget(
     assert callback_of(tmp_path, good) == "drain deadline"
 
 
-async def test_second_signal_ends_jobs(run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> None:
+async def test_second_signal_ends_jobs(run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> None:
     """Ctrl-C twice: callbacks run, exit 3."""
-    host = await start(run_host, tmp_path, fake_server, "limits: { shutdown: 1s }")
+    host = await start(run_any_host, tmp_path, fake_server, "limits: { shutdown: 1s }")
     job = await started(fake_server, "r")
     host.signal(signal.SIGINT)
     await host.wait_event("draining")
@@ -102,9 +105,9 @@ async def test_second_signal_ends_jobs(run_host: RunHost, tmp_path: Path, fake_s
     assert host.events("job ended", job_id=job, reason="second signal")
 
 
-async def test_third_signal_kills(run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> None:
+async def test_third_signal_kills(run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> None:
     """A stubborn job and a budget of a minute: the third signal does not wait for it."""
-    host = await start(run_host, tmp_path, fake_server, "limits: { shutdown: 60s }")
+    host = await start(run_any_host, tmp_path, fake_server, "limits: { shutdown: 60s }")
     await started(fake_server, "s", "stubborn")
     for event in ("draining", "ending jobs", "killing jobs"):
         host.signal(signal.SIGTERM)
@@ -113,11 +116,11 @@ async def test_third_signal_kills(run_host: RunHost, tmp_path: Path, fake_server
 
 
 async def test_signal_while_a_module_is_imported_ends_the_host(
-    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+    run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
 ) -> None:
     """A module that takes an hour to import does not hold Ctrl-C up; nothing ran, so exit 0."""
     code = "import time\nprint('importing')\ntime.sleep(3600)\nasync def entrypoint(ctx): pass\n"
-    host = await run_host(write_agent(tmp_path, code, "entrypoint: my_agent:entrypoint"), server=fake_server)
+    host = await run_any_host(write_agent(tmp_path, code, "entrypoint: my_agent:entrypoint"), server=fake_server)
     await host.wait_event("importing")
     host.signal(signal.SIGTERM)
     assert await host.exit_code(timeout=5) == 0

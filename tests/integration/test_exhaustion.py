@@ -1,6 +1,7 @@
 """A host that the system gives nothing more: no descriptors, forks, threads, disk, reader of its log, or right time.
 
-What it cannot do then it refuses and reports; what runs goes on; and afterwards it is as it was, by itself.
+What it cannot do then it refuses and reports; what runs goes on; and afterwards it is as it was, by itself. Both start
+methods where a process has to be made or measured meanwhile; the log, time and disk do not depend on them.
 """
 
 import asyncio
@@ -59,6 +60,12 @@ def start(fake_server: FakeLiveKitServer, run_host: RunHost, tmp_path: Path) -> 
 
 
 @pytest.fixture
+def start_any(start: Start, start_method: str) -> Start:
+    """The same, once with each start method."""
+    return partial(start, start_method=start_method)
+
+
+@pytest.fixture
 async def start_as(fake_server: FakeLiveKitServer, tmp_path: Path) -> AsyncIterator[StartAs]:
     """`await start_as(program, code, yaml="", **options)`: the same, started by another program than the usual one."""
     async with AsyncExitStack() as stack:
@@ -107,16 +114,25 @@ async def serves(agent: AgentHost) -> None:
     await agent.ended(result.job_id, JobStatus.SUCCESS)
 
 
+async def idle_processes(agent: AgentHost, count: int) -> None:
+    """Until the host knows of so many that wait for a job: that they are there and even ready is not enough."""
+    idle = re.compile(rf"^agenthost_idle_processes{{.*}} {count}\.0$", re.MULTILINE)
+    for _ in range(600):
+        if idle.search((await agent.host.http("/metrics"))[1]):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no {count} idle processes:\n{agent.host.output()}")
+
+
 # ── descriptors ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_host_without_descriptors_keeps_its_jobs_and_says_what_it_cannot(start: Start) -> None:
+async def test_host_without_descriptors_keeps_its_jobs_and_says_what_it_cannot(start_any: Start) -> None:
     """Offers are rejected with the reason, a job that dies is reported; nothing waits for ever, and all comes back."""
-    agent = await start(CODE, KEYS)
-    await agent.wait_idle(2)
+    agent = await start_any(CODE, KEYS)
     lives, _ = await agent.start_job("wait end")
     dies, pid = await agent.start_job("wait end")
-    await agent.wait_idle(2)
+    await idle_processes(agent, 2)
     with no_descriptors(agent.host.pid):
         os.kill(pid, signal.SIGKILL)
         assert "SIGKILL" in await agent.ended(dies, JobStatus.FAILED)
@@ -135,18 +151,18 @@ async def test_host_without_descriptors_keeps_its_jobs_and_says_what_it_cannot(s
     await agent.host.wait_event("job ended", job_id=lives, outcome="succeeded")
 
 
-async def test_very_first_offer_needs_no_descriptor(start: Start) -> None:
+async def test_very_first_offer_needs_no_descriptor(start_any: Start) -> None:
     """All that an answer needs is loaded before: an idle process takes the job."""
-    agent = await start(CODE, KEYS + "timezone: Europe/Berlin\n")
-    await agent.wait_idle(2)
+    agent = await start_any(CODE, KEYS + "timezone: Europe/Berlin\n")
+    await idle_processes(agent, 2)
     with no_descriptors(agent.host.pid):
         result = await agent.try_offer()
     assert result.outcome is OfferOutcome.ASSIGNED, agent.host.output()
 
 
-async def test_reload_without_descriptors_fails_and_the_next_one_works(start: Start) -> None:
+async def test_reload_without_descriptors_fails_and_the_next_one_works(start_any: Start) -> None:
     """Neither reading the file nor watching it ends the host."""
-    agent = await start(CODE, KEYS + "reload: { watch: [config, code] }\n")
+    agent = await start_any(CODE, KEYS + "reload: { watch: [config, code] }\n")
     with no_descriptors(agent.host.pid):
         agent.host.signal(signal.SIGHUP)
         failed = await agent.host.wait_event("reload failed")
@@ -173,14 +189,14 @@ async def test_http_that_was_first_asked_without_descriptors_answers_afterwards(
     writer.close()
 
 
-async def test_job_over_its_memory_limit_is_ended_once_it_can_be_measured(start: Start) -> None:
+async def test_job_over_its_memory_limit_is_ended_once_it_can_be_measured(start_any: Start) -> None:
     """A look at a job's memory needs a descriptor; without one there is none, and the next follows."""
     code = """
     async def entrypoint(ctx):
         eaten = os.urandom(300 * 2**20)
         await asyncio.sleep(600)
     """
-    agent = await start(code, "limits: { memory: 200MB }")
+    agent = await start_any(code, "limits: { memory: 200MB }")
     job, _ = await agent.start_job()
     with no_descriptors(agent.host.pid):
         await asyncio.sleep(7.0)  # longer than two looks are apart
@@ -192,17 +208,18 @@ async def test_job_over_its_memory_limit_is_ended_once_it_can_be_measured(start:
 
 
 async def test_fork_that_the_kernel_refuses_is_an_offer_rejected_with_its_reason(
-    refusal: ForkRefusal, start_as: StartAs
+    refusal: ForkRefusal, start_as: StartAs, start_method: str
 ) -> None:
     """Nothing accepted is lost: what the idle processes cannot take is rejected in time for another host."""
-    agent = await start_as(refusal.program(*AGENTHOST), CODE, KEYS)
+    agent = await start_as(refusal.program(*AGENTHOST), CODE, KEYS, start_method=start_method)
     lives, _ = await agent.start_job("wait end")
-    await agent.wait_idle(2)
+    await idle_processes(agent, 2)
     refusal.refuses = lambda pid: True
     results = [await agent.try_offer() for _ in range(4)]
     assert [one.outcome for one in results] == [OfferOutcome.ASSIGNED] * 2 + [OfferOutcome.REJECTED] * 2
     rejected = agent.host.events("offer rejected")[0].fields
-    assert rejected["detail"] == "the kernel refused to fork: Resource temporarily unavailable"
+    refused = {"fork": "the kernel refused to fork", "spawn": "a process cannot be started"}[start_method]
+    assert rejected["detail"] == f"{refused}: Resource temporarily unavailable"
     refusal.refuses = lambda pid: False
     await serves(agent)
     agent.let_go("end")

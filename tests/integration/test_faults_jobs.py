@@ -56,9 +56,9 @@ http: { listen: "127.0.0.1:0" }
 
 
 @pytest.fixture
-async def host(tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost) -> HostProcess:
+async def host(tmp_path: Path, fake_server: FakeLiveKitServer, run_any_host: RunHost) -> HostProcess:
     """A registered host whose jobs do what their metadata says."""
-    running = await run_host(write_agent(tmp_path, CODE, YAML), server=fake_server)
+    running = await run_any_host(write_agent(tmp_path, CODE, YAML), server=fake_server)
     await running.wait_event("registered")
     return running
 

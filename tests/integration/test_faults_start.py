@@ -79,16 +79,19 @@ async def test_start_without_a_server_to_go_to_is_refused(tmp_path: Path, run_ho
         ("def broken(:\n    pass\n", ["not valid Python", "my_agent.py:1"]),
         ("raise RuntimeError('no key given')\n\nasync def entrypoint(ctx): ...\n", ["RuntimeError", "no key given"]),
         ("entrypoint = 7\n", ["entrypoint", "int"]),
-        ("import os; os._exit(4)\n\nasync def entrypoint(ctx): ...\n", ["imports its code", "exit code 4"]),
-        ("import os; os.abort()\n\nasync def entrypoint(ctx): ...\n", ["imports its code", "killed by signal SIGABRT"]),
+        ("import os; os._exit(4)\n\nasync def entrypoint(ctx): ...\n", ["ended before it was ready", "exit code 4"]),
+        (
+            "import os; os.abort()\n\nasync def entrypoint(ctx): ...\n",
+            ["ended before it was ready", "killed by signal SIGABRT"],
+        ),
     ],
     ids=["import error", "syntax error", "raises", "wrong kind", "exits", "crashes"],
 )
 async def test_module_that_cannot_be_used_is_refused_with_its_own_error(
-    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost, code: str, told: list[str]
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_any_host: RunHost, code: str, told: list[str]
 ) -> None:
     """Exit 78; the user's own exception and file are shown, nothing of ours hides them, and nothing registers."""
-    host = await run_host(write_agent(tmp_path, code, YAML), server=fake_server)
+    host = await run_any_host(write_agent(tmp_path, code, YAML), server=fake_server)
     said = await refused(host, 78)
     assert [part for part in told if part not in said] == []
     assert fake_server.connections == 0
@@ -152,21 +155,23 @@ async def test_signal_before_the_first_registration_ends_it_well(
 
 
 async def test_signal_during_a_slow_import_ends_it_well(
-    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_any_host: RunHost
 ) -> None:
     """Nobody waits for a module that takes a minute."""
     code = "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(60)\n" + GOOD
-    host = await run_host(write_agent(tmp_path, code, YAML), server=fake_server)
+    host = await run_any_host(write_agent(tmp_path, code, YAML), server=fake_server)
     await poll((tmp_path / "importing").exists, timeout=15, what="the module was never imported")
     host.signal(signal.SIGTERM)
     assert await host.exit_code(timeout=8) == 0
     assert "Traceback" not in host.output()
 
 
-async def test_killed_host_leaves_no_process(tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost) -> None:
+async def test_killed_host_leaves_no_process(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_any_host: RunHost
+) -> None:
     """SIGKILL of the host: base, templates, idle processes and jobs go with it."""
     code = "import asyncio\n\nasync def entrypoint(ctx):\n    await asyncio.sleep(3600)\n"
-    host = await run_host(write_agent(tmp_path, code, YAML), server=fake_server)
+    host = await run_any_host(write_agent(tmp_path, code, YAML), server=fake_server)
     await host.wait_event("registered")
     job_id = (await fake_server.offer("room", agent_name="beginner")).job_id
     await host.wait_event("job started", job_id=job_id)

@@ -30,10 +30,10 @@ async def entrypoint(ctx: JobContext) -> None:
 
 @pytest.mark.parametrize("what", ["plain", "bare"])
 async def test_no_job_commands_its_host(
-    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path, what: str
+    run_any_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path, what: str
 ) -> None:
     """Neither a daemon that a job has left behind, nor one without any variable of the host; the job goes on."""
-    agent = await start_agent(run_host, fake_server, tmp_path, CODE, "control: { socket: run.sock }")
+    agent = await start_agent(run_any_host, fake_server, tmp_path, CODE, "control: { socket: run.sock }")
     job, _ = await agent.start_job(what)
     assert " 403 " in (await agent.wait_facts(job))["answer"].splitlines()[0]
     assert agent.host.events("draining") == []
@@ -100,9 +100,11 @@ UNTRACED = ("setpriv", "--bounding-set=-sys_ptrace,-perfmon,-sys_admin")
 
 
 @pytest.mark.machine
-async def test_no_job_looks_into_its_host(run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path) -> None:
+async def test_no_job_looks_into_its_host(
+    run_any_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
     """Environment, memory and sockets of the host are closed to a job of the same user; it cannot trace it."""
-    agent = await start_agent(run_host, fake_server, tmp_path, SPY, under=UNTRACED)
+    agent = await start_agent(run_any_host, fake_server, tmp_path, SPY, under=UNTRACED)
     job, _ = await agent.start_job()
     facts = await agent.wait_facts(job)
     assert facts["host"] == agent.host.pid
@@ -112,11 +114,11 @@ async def test_no_job_looks_into_its_host(run_host: RunHost, fake_server: FakeLi
 
 
 async def test_jobs_share_no_socket_and_no_pipe(
-    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+    run_any_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
 ) -> None:
     """A job was forked from a template that has seen many: it has its own channel and output, and nobody else's, nor
     any of the host's."""
-    agent = await start_agent(run_host, fake_server, tmp_path, LISTS, "num_idle_processes: 3")
+    agent = await start_agent(run_any_host, fake_server, tmp_path, LISTS, "num_idle_processes: 3")
     jobs = [await agent.start_job() for _ in range(3)]
     theirs = [await agent.wait_facts(job) for job, _ in jobs]
     channels = [{name for name in facts["own"] if name.startswith(("socket:", "pipe:"))} for facts in theirs]

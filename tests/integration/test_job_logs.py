@@ -72,9 +72,9 @@ async def run_two_jobs(host: HostProcess, server: FakeLiveKitServer) -> dict[str
 
 
 @pytest.fixture
-async def told(tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost) -> dict[str, list[LogLine]]:
+async def told(tmp_path: Path, fake_server: FakeLiveKitServer, run_any_host: RunHost) -> dict[str, list[LogLine]]:
     """All lines that carry the id of one of two jobs, by the job's own name."""
-    host = await run_host(write_agent(tmp_path, CODE, job_yaml()), server=fake_server)
+    host = await run_any_host(write_agent(tmp_path, CODE, job_yaml()), server=fake_server)
     jobs = await run_two_jobs(host, fake_server)
     for job_id in jobs.values():
         await host.wait_event("job ended", job_id=job_id)

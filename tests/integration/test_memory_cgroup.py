@@ -57,16 +57,16 @@ def group() -> Iterator[MemoryCgroup]:
         yield group
 
 
-@pytest.fixture(params=["fork", "spawn"])
+@pytest.fixture
 def start(
-    request: pytest.FixtureRequest,
+    start_method: str,
     group: MemoryCgroup,  # before `run_host`: a group can be removed when all that ran in it has ended
     run_host: RunHost,
     fake_server: FakeLiveKitServer,
     tmp_path: Path,
 ) -> Start:
     """`await start(CODE)`: a registered host in the group."""
-    return partial(start_agent, run_host, fake_server, tmp_path, start_method=request.param, under=group.enter)
+    return partial(start_agent, run_host, fake_server, tmp_path, start_method=start_method, under=group.enter)
 
 
 async def goes_on(agent: AgentHost, job: str, pid: int) -> None:

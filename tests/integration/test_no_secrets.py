@@ -54,14 +54,12 @@ settings: { key: "${OPENAI_API_KEY}" }
 """
 
 
-@pytest.fixture(params=["auto", "spawn"])
-async def host(
-    request: pytest.FixtureRequest, tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
-) -> HostProcess:
+@pytest.fixture
+async def host(tmp_path: Path, fake_server: FakeLiveKitServer, run_any_host: RunHost) -> HostProcess:
     """A host that has run one job of each kind, and stays. All its temporary files are in the test's folder."""
-    file = write_agent(tmp_path, CODE, f"{YAML}start_method: {request.param}\n")
+    file = write_agent(tmp_path, CODE, YAML)
     (tmp_path / "temporary").mkdir()
-    host = await run_host(file, server=fake_server, env={"OPENAI_API_KEY": CANARY, **places(tmp_path)})
+    host = await run_any_host(file, server=fake_server, env={"OPENAI_API_KEY": CANARY, **places(tmp_path)})
     await fake_server.wait_registered("keeper")
     for kind in ("raise", "api", "crash", "connect"):
         offer = await fake_server.offer(room=f"room-{kind}", agent_name="keeper", metadata=kind)

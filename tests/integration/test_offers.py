@@ -1,4 +1,7 @@
-"""How fast and how exactly a real host answers offers: hard slots, slow handlers, bursts, duplicates."""
+"""How fast and how exactly a real host answers offers: hard slots, slow handlers, bursts, duplicates.
+
+Handlers have a process and run under both start methods; slots and rules are the host's alone.
+"""
 
 import asyncio
 import time
@@ -55,10 +58,10 @@ async def test_one_slot_under_fifty_offers_accepts_exactly_one(
 
 
 async def test_slow_handler_is_rejected_in_time_for_another_worker(
-    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_any_host: RunHost
 ) -> None:
     """A handler that sleeps 10 s: reject (not terminate) by 1.5 s, the next worker is asked, and it is counted."""
-    host = await run_host(
+    host = await run_any_host(
         write_agent(tmp_path, CODE, YAML + "requests: { handler: my_agent:slow }\n"), server=fake_server
     )
     await host.wait_event("registered")

@@ -44,8 +44,8 @@ SUCCESS, FAILED = JobStatus.SUCCESS, JobStatus.FAILED
 
 
 @pytest.fixture
-async def agent(run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path) -> AgentHost:
-    return await start_agent(run_host, fake_server, tmp_path, CODE, YAML)
+async def agent(run_any_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path) -> AgentHost:
+    return await start_agent(run_any_host, fake_server, tmp_path, CODE, YAML)
 
 
 async def told(agent: AgentHost, job: str) -> tuple[JobStatus, str]:

@@ -30,12 +30,12 @@ async def answers(agent: AgentHost) -> tuple[int, int]:
 
 
 async def test_not_ready_whenever_no_job_can_come_and_healthy_all_along(
-    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+    run_any_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
 ) -> None:
     """Unregistered, registered, reconnecting, with processes that do not start, mended, draining. A job runs meanwhile,
     which a failed liveness probe would end."""
     fake_server.faults = Faults(refuse_with=503)
-    agent = await start_agent(run_host, fake_server, tmp_path, CODE, YAML, ready=False)
+    agent = await start_agent(run_any_host, fake_server, tmp_path, CODE, YAML, ready=False)
     await agent.host.wait_event("registration failed", timeout=30)
     assert await answers(agent) == (503, 200)
 
@@ -50,7 +50,7 @@ async def test_not_ready_whenever_no_job_can_come_and_healthy_all_along(
     fake_server.faults = Faults()
     await agent.host.wait_event("registered", count=2, timeout=30)
 
-    await agent.wait_idle(1)
+    await agent.wait_idle(1, timeout=30)
     agent.let_go("broken")
     job, _ = await agent.start_job()  # takes the idle process; no other gets ready
     await agent.host.wait_event("process failed", count=3, timeout=30)

@@ -16,7 +16,7 @@ def start(run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path) -> 
     return partial(start_agent, run_host, fake_server, tmp_path)
 
 
-@pytest.fixture(params=["fork", "spawn"])
-def start_any(request: pytest.FixtureRequest, start: Start) -> Start:
+@pytest.fixture
+def start_any(start: Start, start_method: str) -> Start:
     """The same with `start_method: fork` and, in a second run of the test, `spawn`."""
-    return partial(start, start_method=request.param)
+    return partial(start, start_method=start_method)

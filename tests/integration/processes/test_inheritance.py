@@ -1,4 +1,7 @@
-"""What a job process has, and above all what it has not: nothing of its template, its host or its neighbours shows."""
+"""What a job process has, and above all what it has not: nothing of its template, its host or its neighbours shows.
+
+Both start methods, but for bytecode of `preload`: only templates have what the base imported.
+"""
 
 import asyncio
 import os
@@ -10,8 +13,7 @@ import psutil
 import pytest
 
 from agenthost.testing.livekit_server import FakeLiveKitServer
-from tests.support.agent_host import Start, start_agent
-from tests.support.protocols import RunHost
+from tests.support.agent_host import Start
 
 DESCRIPTORS = """
 def own():
@@ -92,9 +94,9 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
-async def test_handlers_and_wakeup_descriptor_of_the_template_are_gone(start: Start) -> None:
+async def test_handlers_and_wakeup_descriptor_of_the_template_are_gone(start_any: Start) -> None:
     """A job survives SIGTERM and SIGINT (its host ends it); what it starts is ended by them as everywhere."""
-    facts = await (await start(SIGNALS)).run()
+    facts = await (await start_any(SIGNALS)).run()
     assert facts == {"wakeup": -1, "usr2": str(signal.SIG_DFL), "blocked": 0, "program": -15, "forked": -15}
 
 
@@ -112,9 +114,9 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
-async def test_no_two_jobs_draw_the_same_random_numbers(start: Start) -> None:
+async def test_no_two_jobs_draw_the_same_random_numbers(start_any: Start) -> None:
     """Not even those of modules that were seeded when they were imported."""
-    agent = await start(RANDOM)
+    agent = await start_any(RANDOM)
     facts = await asyncio.gather(*(agent.run() for _ in range(6)))
     for source in facts[0]:
         assert len({each[source] for each in facts}) == 6, source
@@ -162,15 +164,13 @@ async def test_open_files_is_the_limit_of_the_job_and_of_nobody_else(start_any: 
 
 
 @pytest.mark.parametrize("given", [300, 900])
-async def test_oom_score_is_raised_above_the_one_given_from_outside(
-    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path, given: int
-) -> None:
+async def test_oom_score_is_raised_above_the_one_given_from_outside(start_any: Start, given: int) -> None:
     """An orchestrator may have given the whole container an adjustment; lowering it takes root, so nobody tries."""
     own = Path("/proc/self/oom_score_adj")
     before = own.read_text()
     own.write_text(str(given))
     try:
-        agent = await start_agent(run_host, fake_server, tmp_path, LIMITS)
+        agent = await start_any(LIMITS)
     finally:
         own.write_text(before)
     assert (await agent.run())["oom"] == str(min(1000, given + 500))
@@ -253,17 +253,18 @@ async def test_prints_reach_the_log_when_they_happen_and_only_once(start_any: St
         assert sum(line.message.count(text) for line in agent.host.lines) == imports
 
 
-async def test_second_edit_within_a_second_is_what_the_next_template_runs(start: Start) -> None:
+async def test_second_edit_within_a_second_is_what_the_next_process_runs(start_any: Start, start_method: str) -> None:
     """Equal size, equal second: bytecode written for the first edit would be taken for the second's."""
     code = "VALUE = 1\n\nasync def entrypoint(ctx: JobContext) -> None:\n    tell(ctx, value=VALUE)\n"
-    agent = await start(code)
+    agent = await start_any(code)
     assert await agent.run() == {"value": 1}
     module = agent.folder / "my_agent.py"
     times = module.stat()
     module.write_text(module.read_text().replace("VALUE = 1", "VALUE = 2"))
     os.utime(module, ns=(times.st_atime_ns, times.st_mtime_ns))
-    psutil.Process(agent.template).kill()
-    await agent.host.wait_event("template ready", count=2)
+    if start_method == "fork":
+        psutil.Process(agent.template).kill()
+        await agent.host.wait_event("template ready", count=2)
     assert await agent.run() == {"value": 2}
     assert not list(agent.folder.rglob("*.pyc"))
 

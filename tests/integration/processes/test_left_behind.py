@@ -1,4 +1,7 @@
-"""No process survives what it belongs to: a job takes its programs along, and the host takes everything."""
+"""No process survives what it belongs to: a job takes its programs along, and the host takes everything.
+
+Both start methods, but for templates that were stopped: spawned processes have none.
+"""
 
 import asyncio
 import os
@@ -89,9 +92,9 @@ async def test_what_a_job_leaves_behind_goes_with_it(start_any: Start, end: str)
     await agent.no_zombies()
 
 
-async def test_daemon_that_was_never_exec_d_goes_with_the_host(start: Start) -> None:
+async def test_daemon_that_was_never_exec_d_goes_with_the_host(start_any: Start) -> None:
     """A fork of a fork: nothing tells any more whose job it was, but it carries the host's mark."""
-    agent = await start(LEAVES)
+    agent = await start_any(LEAVES)
     known = {process.pid for process in agent.host.survivors()}
     job = await agent.offer("daemon without exec|returns")
     await agent.ended(job, JobStatus.SUCCESS)
@@ -130,9 +133,9 @@ async def test_nothing_survives_a_killed_host_whose_templates_were_stopped(start
     assert await agent.host.wait_no_survivors(timeout=5) == []
 
 
-async def test_nothing_survives_a_host_that_is_killed_during_forks(start: Start) -> None:
+async def test_nothing_survives_a_host_that_is_killed_during_forks(start_any: Start) -> None:
     """Processes between two forks, without a Hello yet, or importing."""
-    agent = await start(LEAVES, "num_idle_processes: 4")
+    agent = await start_any(LEAVES, "num_idle_processes: 4")
     offers = [asyncio.create_task(agent.try_offer("wait")) for _ in range(40)]
     await agent.host.wait_event("job accepted", count=5)
     os.kill(agent.host.pid, signal.SIGKILL)
@@ -142,9 +145,9 @@ async def test_nothing_survives_a_host_that_is_killed_during_forks(start: Start)
     await asyncio.gather(*offers, return_exceptions=True)
 
 
-async def test_nothing_survives_a_host_that_is_killed_while_it_imports(start: Start) -> None:
+async def test_nothing_survives_a_host_that_is_killed_while_it_imports(start_any: Start) -> None:
     """Nobody listens to its sockets yet."""
-    agent = await start(
+    agent = await start_any(
         "print('importing', flush=True)\ntime.sleep(60)\nasync def entrypoint(ctx): pass\n", ready=False
     )
     await agent.host.wait_event("importing")

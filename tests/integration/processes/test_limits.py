@@ -85,10 +85,11 @@ async def test_max_duration_ends_a_job_politely(start_any: Start) -> None:
     assert (await agent.try_offer()).assigned
 
 
-async def test_overlong_session_end_and_callback_are_cut_at_their_limits(start: Start) -> None:
+async def test_overlong_session_end_and_callback_are_cut_at_their_limits(start_any: Start) -> None:
     """Each has its own, at a natural end; what overran is named."""
-    agent = await start(ENDS, "session_end: my_agent:session_end\nlimits: { session_end: 1s, shutdown: 1s }")
+    agent = await start_any(ENDS, "session_end: my_agent:session_end\nlimits: { session_end: 1s, shutdown: 1s }")
     job, _ = await agent.start_job("long session_end, long callback")
+    await agent.wait_facts(job)
     assert await agent.server.terminate(job)
     agent.let_go("asked to stop")
     session_end, callback = [
@@ -114,10 +115,10 @@ async def entrypoint(ctx: JobContext) -> None:
 
 
 @pytest.mark.slow(15)
-async def test_hook_that_takes_long_completes_behind_a_session_end_that_hangs(start: Start) -> None:
+async def test_hook_that_takes_long_completes_behind_a_session_end_that_hangs(start_any: Start) -> None:
     """Scenario 19: more than the default of limits.shutdown; the phases are in the log with their durations."""
     limits = "session_end: my_agent:session_end\nlimits: { session_end: 1s, shutdown: 60s }"
-    agent = await start(HANGS_AT_THE_END, limits)
+    agent = await start_any(HANGS_AT_THE_END, limits)
     job = await agent.offer()
     await agent.ended(job, JobStatus.SUCCESS, timeout=60)
     await agent.host.wait_event("the hook is done", job_id=job)
@@ -143,7 +144,7 @@ async def test_job_that_will_not_end_is_killed_at_the_drain_deadline_plus_shutdo
     assert agent.host.events("callback begins: drain deadline", pid=pid) != []
 
 
-async def test_init_that_takes_too_long_fails_the_job_that_waits_for_it(start: Start) -> None:
+async def test_init_that_takes_too_long_fails_the_job_that_waits_for_it(start_any: Start) -> None:
     """No idle process: the job is accepted with one that is still in its prewarm, and fails with the limit."""
     code = """
     def prewarm(proc):
@@ -153,7 +154,7 @@ async def test_init_that_takes_too_long_fails_the_job_that_waits_for_it(start: S
     async def entrypoint(ctx: JobContext) -> None:
         pass
     """
-    agent = await start(code, "prewarm: my_agent:prewarm\nlimits: { init: 1s }")
+    agent = await start_any(code, "prewarm: my_agent:prewarm\nlimits: { init: 1s }")
     agent.let_go("slow")
     job = await agent.offer()
     error = await agent.ended(job, JobStatus.FAILED)
@@ -161,9 +162,9 @@ async def test_init_that_takes_too_long_fails_the_job_that_waits_for_it(start: S
     assert "in prewarm" in "\n".join(str(line.fields.get("traceback", "")) + line.message for line in agent.host.lines)
 
 
-async def test_job_that_never_joins_is_warned_about(start: Start) -> None:
+async def test_job_that_never_joins_is_warned_about(start_any: Start) -> None:
     """limits.connect warns, once, and ends nothing."""
-    agent = await start(BLOCKS, "limits: { connect: 500ms }")
+    agent = await start_any(BLOCKS, "limits: { connect: 500ms }")
     job, _ = await agent.start_job("wait")
     line = await agent.host.wait_event("job not connected", job_id=job)
     assert line.fields["after_seconds"] == 0.5
@@ -182,23 +183,29 @@ async def callback(reason):
 async def entrypoint(ctx: JobContext) -> None:
     ctx.add_shutdown_callback(callback)
     held.append(os.urandom(1) * int(ctx.job.metadata) * 1_000_000)
+    await asyncio.sleep(0.01)  # whatever the host has said meanwhile is heard before this job ends by itself
+    tell(ctx)
     await until(f"end {ctx.job.id}")
 """
 
 
 async def test_memory_limits_warn_and_end(start_any: Start) -> None:
-    """Scenario 35: private memory over the soft limit is told once; over the hard one the job ends, with its hooks."""
+    """Scenario 35: private memory over the soft limit is told once; over the hard one the job ends, with its hooks.
+
+    Each may be measured while it still grows: 160 MB and what a process has of its own are never a second warning.
+    """
     agent = await start_any(GROWS, "limits: { memory_warn: 150MB, memory: 300MB }")
-    small, medium, large = [await agent.offer(megabytes) for megabytes in ("1", "200", "400")]
-    await agent.host.wait_event("job over its memory limit", job_id=large)
+    small, medium, large = [await agent.offer(megabytes) for megabytes in ("1", "160", "400")]
+    await agent.host.wait_event("job stopping", job_id=large, reason="memory")
+    await agent.wait_facts(large, timeout=30)
     agent.let_go(f"end {large}")
     error = await agent.ended(large, JobStatus.FAILED)
     assert "memory" in error
     await agent.host.wait_event("callback: memory", job_id=large)
     over = agent.host.events("job over its memory limit", job_id=large)[0].fields
-    assert over["bytes"] > 400_000_000 > over["limit"] == 300_000_000
-    line = await agent.host.wait_event("job uses much memory", job_id=medium)
-    assert 200_000_000 < line.fields["bytes"] < 300_000_000
+    assert over["bytes"] > over["limit"] == 300_000_000
+    line = await agent.host.wait_event("job uses much memory", job_id=medium, timeout=30)
+    assert 150_000_000 < line.fields["bytes"] < 300_000_000
     for job in (small, medium):
         agent.let_go(f"end {job}")
         await agent.ended(job, JobStatus.SUCCESS)
@@ -207,7 +214,7 @@ async def test_memory_limits_warn_and_end(start_any: Start) -> None:
 
 
 @pytest.mark.parametrize("what", ["exit", "kill"])
-async def test_death_is_explained_with_signal_and_memory(start: Start, what: str) -> None:
+async def test_death_is_explained_with_signal_and_memory(start_any: Start, what: str) -> None:
     """Scenario 34: agent, job, how it ended, and what it had of memory, since that is what people ask next."""
     code = """
     async def entrypoint(ctx: JobContext) -> None:
@@ -215,7 +222,7 @@ async def test_death_is_explained_with_signal_and_memory(start: Start, what: str
             os._exit(42)
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    agent = await start(code)
+    agent = await start_any(code)
     job = await agent.offer(what)
     error = await agent.ended(job, JobStatus.FAILED)
     line = await agent.host.wait_event("job ended", agent="probe", job_id=job)

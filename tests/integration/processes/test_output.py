@@ -1,4 +1,7 @@
-"""A job that floods its output is its own problem: neither the host nor a neighbour's log waits for it."""
+"""A job that floods its output is its own problem: neither the host nor a neighbour's log waits for it.
+
+The way of printing and the start method have nothing to do with each other: each is tried once.
+"""
 
 import asyncio
 import re
@@ -9,7 +12,8 @@ import pytest
 
 from agenthost.jobs import JobStatus
 from agenthost.testing.values import OfferOutcome
-from tests.support.agent_host import Start
+from tests.support.agent_host import AgentHost, Start
+from tests.support.polling import poll
 
 CODE = """
 import ctypes
@@ -24,10 +28,11 @@ async def entrypoint(ctx: JobContext) -> None:
         return
     if not ctx.job.metadata:
         return
+    how, _, megabytes = ctx.job.metadata.partition(" ")
     text = ((LINE + chr(10)) * 1000).encode()
-    for _ in range(1000):
+    for _ in range(10 * int(megabytes)):
         await asyncio.sleep(0)
-        if ctx.job.metadata == "native":
+        if how == "native":
             libc.printf(b"%s", text)
         else:
             for _ in range(1000):
@@ -36,28 +41,44 @@ async def entrypoint(ctx: JobContext) -> None:
 
 
 @pytest.mark.slow(9)
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("how", ["python", "native"])
-async def test_100_mb_of_output_stall_nobody_and_what_was_dropped_is_counted(start: Start, how: str) -> None:
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("how", "start_method"), [("python", "fork"), ("native", "spawn")], indirect=["start_method"])
+async def test_100_mb_of_output_stall_nobody_and_what_was_dropped_is_counted(
+    start_any: Start, start_method: str, how: str
+) -> None:
     """The host answers offers meanwhile, the neighbour's lines are all there, and every line is shown or counted."""
-    agent = await start(CODE, "log_level: INFO")
+    agent = await start_any(CODE, "log_level: INFO")
+    undisturbed = [await seconds_of_an_offer(agent) for _ in range(10)]
     quiet, _ = await agent.start_job("quiet")
-    noisy, _ = await agent.start_job(how)
+    megabytes = 100 if start_method == "fork" else 20  # the jobs that come meanwhile cost more than the flood
+    noisy, _ = await agent.start_job(f"{how} {megabytes}")
     seconds = []
     while not agent.host.events("job ended", job_id=noisy):
-        began = time.monotonic()
-        offer = await agent.try_offer()
-        assert offer.outcome is OfferOutcome.ASSIGNED
-        seconds.append(time.monotonic() - began)
+        seconds.append(await seconds_of_an_offer(agent))
         await asyncio.sleep(0.02)
     await agent.ended(noisy, JobStatus.SUCCESS)
     await agent.ended(quiet, JobStatus.SUCCESS)
     assert len(seconds) > 10
-    assert median(seconds) < 0.2 and max(seconds) < 2.0, "the host's loop stood still"
+    assert median(seconds) < 0.2 + 10 * median(undisturbed), "the host's loop stood still"
+    await agent.host.wait_event("job ended", job_id=quiet)
     said = [line.message for line in agent.host.lines if line.fields.get("job_id") == quiet and line.name == "stdout"]
     assert said == [f"still {number}" for number in range(100)]
-    lines = [line for line in agent.host.lines if line.fields.get("job_id") == noisy]
-    dropped = sum(line.fields["count"] for line in lines if line.message == "log lines dropped")
-    shown = sum(len(re.findall(r"x{99}", line.message)) for line in lines)
+
+    def accounted() -> tuple[int, int]:
+        lines = [line for line in agent.host.lines if line.fields.get("job_id") == noisy]
+        dropped = sum(line.fields["count"] for line in lines if line.message == "log lines dropped")
+        return sum(len(re.findall(r"x{99}", line.message)) for line in lines), dropped
+
+    # a log that is written slowly has the job's last lines behind its end
+    lines = megabytes * 10_000
+    await poll(lambda: sum(accounted()) >= lines, timeout=30)
+    shown, dropped = accounted()
     assert dropped > 0
-    assert shown + dropped == 1_000_000
+    assert shown + dropped == lines
+
+
+async def seconds_of_an_offer(agent: AgentHost) -> float:
+    """From the offer of a job to its assignment."""
+    began = time.monotonic()
+    assert (await agent.try_offer()).outcome is OfferOutcome.ASSIGNED, agent.host.output()
+    return time.monotonic() - began

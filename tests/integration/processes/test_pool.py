@@ -59,10 +59,10 @@ async def test_stopped_idle_process_costs_the_job_two_seconds(start_any: Start) 
     await poll(lambda: not psutil.pid_exists(idle), timeout=3, what="the stopped process lives")
 
 
-async def test_max_jobs_1_under_50_offers_accepts_exactly_one(start: Start) -> None:
+async def test_max_jobs_1_under_50_offers_accepts_exactly_one(start_any: Start) -> None:
     """Scenario 4: the slot is taken before anything is awaited; the others are rejected within 200 ms."""
-    agent = await start(WAITS, "num_idle_processes: 1\nload: { max_jobs: 1 }")
-    await agent.wait_idle(1)
+    agent = await start_any(WAITS, "num_idle_processes: 1\nload: { max_jobs: 1 }")
+    await agent.wait_idle(1, timeout=20)
     offers = await asyncio.gather(*(agent.try_offer() for _ in range(50)))
     outcomes = [offer.outcome for offer in offers]
     assert outcomes.count(OfferOutcome.ASSIGNED) == 1
@@ -126,10 +126,10 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
-async def test_idle_processes_that_die_young_are_replaced_slower_and_slower(start: Start) -> None:
+async def test_idle_processes_that_die_young_are_replaced_slower_and_slower(start_any: Start) -> None:
     """A crash after prewarm must not become a loop that eats the machine."""
-    agent = await start(DIES_IDLE, "prewarm: my_agent:prewarm\nnum_idle_processes: 1")
-    [idle] = await agent.wait_idle(1)
+    agent = await start_any(DIES_IDLE, "prewarm: my_agent:prewarm\nnum_idle_processes: 1")
+    [idle] = await agent.wait_idle(1, timeout=20)
     agent.let_go("die")
     os.kill(idle, signal.SIGKILL)
     times = [(await agent.host.wait_event("idle process died", count=count)).at for count in (1, 2, 3)]

@@ -1,4 +1,8 @@
-"""Templates are disposable: killed or hanging at any moment, they cost no running job, and the next one starts."""
+"""Templates are disposable: killed or hanging at any moment, they cost no running job, and the next one starts.
+
+Of forked processes alone: spawned ones have no template, and need no base. What has to reach a process through its
+template has to reach a spawned one, too.
+"""
 
 import asyncio
 import os
@@ -178,7 +182,7 @@ async def test_environment_that_fits_no_message_is_refused_with_its_size(start: 
     assert "Traceback" not in agent.host.stderr
 
 
-async def test_program_of_many_modules_can_be_a_template(start: Start) -> None:
+async def test_program_of_many_modules_can_be_a_template(start_any: Start) -> None:
     """What it has loaded is told for the reload's sake, and must not stand in its way."""
     code = """
     import types
@@ -190,14 +194,14 @@ async def test_program_of_many_modules_can_be_a_template(start: Start) -> None:
     async def entrypoint(ctx: JobContext) -> None:
         tell(ctx, parts=sum(name.startswith("part_") for name in sys.modules))
     """
-    assert await (await start(code)).run() == {"parts": 6000}
+    assert await (await start_any(code)).run() == {"parts": 6000}
 
 
-async def test_large_environment_reaches_the_job(start: Start) -> None:
+async def test_large_environment_reaches_the_job(start_any: Start) -> None:
     """Up to 256 KiB, whatever the system's default socket buffer is."""
     code = """
     async def entrypoint(ctx: JobContext) -> None:
         tell(ctx, size=sum(len(os.environ.get(f"BIG_{number}", "")) for number in range(2)))
     """
-    agent = await start(code, env={f"BIG_{number}": "x" * 100_000 for number in range(2)})
+    agent = await start_any(code, env={f"BIG_{number}": "x" * 100_000 for number in range(2)})
     assert (await agent.run())["size"] == 200_000

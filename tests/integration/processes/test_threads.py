@@ -1,4 +1,7 @@
-"""Code that must not be forked is found out, named once, and run in fresh interpreters instead."""
+"""Code that must not be forked is found out, named once, and run in fresh interpreters instead.
+
+This is about the choice between the two start methods, so no test runs under both.
+"""
 
 import pytest
 
