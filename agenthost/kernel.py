@@ -123,6 +123,12 @@ def raise_open_files() -> int:
     return soft
 
 
+def open_files_limit() -> int | None:
+    """How many files and sockets this process may have open; None without a limit."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def limit_open_files(soft: int) -> None:
     """Set this process's own soft limit of open files; more than the hard limit becomes the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -145,8 +145,11 @@ def place_of(node: Node, file: str) -> Place:
 
 
 def _timezone(name: str) -> tzinfo:
-    """Loaded once, here: an offer needs no file then. UTC is there also on machines without time zone data."""
-    return UTC if name == "UTC" else ZoneInfo(name)
+    """Loaded once, here: an offer needs no file then. UTC is there also on machines without time zone data.
+
+    Empty is a value that is not known here (`validate --no-secrets`).
+    """
+    return UTC if name in ("UTC", "") else ZoneInfo(name)
 
 
 def _livekit(values: Values) -> LiveKitConfig:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
+from agenthost import kernel
 from agenthost.code_values import CodeValues
 from agenthost.config.model import Config, LiveKitConfig, LoadLimits
 from agenthost.host.desk import OfferDesk
@@ -27,6 +28,12 @@ from agenthost.processes.base_exec import BaseProcess, HostIdentity, base_enviro
 from agenthost.processes.home import ProcessHome
 from agenthost.recovery.policy import REJOIN
 from agenthost.watching.fingerprints import digests
+
+DESCRIPTORS_A_JOB = 4
+"""What a host has open for each job: a channel and three pipes."""
+
+DESCRIPTORS_OF_ITS_OWN = 64
+"""Templates, sockets to the server, HTTP, the files of a reload: about so many, however many jobs run."""
 
 REJOIN_SECONDS = 0.5
 """What an entrypoint gets to return before its job rejoins: somebody has just saved a file and looks at the screen."""
@@ -105,6 +112,7 @@ class Fleet:
         around.base.rests = not watches  # somebody who edits waits for each template
         self.load.tune(plan.load)
         self.load.report()
+        _warn_of_too_few_descriptors(plan)
         if old.base is not around.base:
             self._tasks.create_task(old.base.close())
 
@@ -176,6 +184,21 @@ class Fleet:
             environment=config.environment,
             home=self._home,
         )
+
+
+def _warn_of_too_few_descriptors(plan: Plan) -> None:
+    """A job that could not be started for want of descriptors is better known of beforehand."""
+    jobs, files = plan.load.max_jobs, kernel.open_files_limit()
+    if jobs is None or files is None or jobs * DESCRIPTORS_A_JOB + DESCRIPTORS_OF_ITS_OWN <= files:
+        return
+    possible = max(0, files - DESCRIPTORS_OF_ITS_OWN) // DESCRIPTORS_A_JOB
+    get_logger("host").warning(
+        "more jobs than open files allow",
+        max_jobs=jobs,
+        open_files=files,
+        possible_jobs=possible,
+        hint="raise the hard limit of open files (ulimit -Hn, LimitNOFILE=), or lower load.max_jobs",
+    )
 
 
 def job_environment(identity: HostIdentity, environment: Mapping[str, str], livekit: LiveKitConfig) -> dict[str, str]:

@@ -163,6 +163,17 @@ async def test_open_files_is_the_limit_of_the_job_and_of_nobody_else(start_any: 
     assert (await agent.run())["files"] == [123, resource.getrlimit(resource.RLIMIT_NOFILE)[1]]
 
 
+@pytest.mark.parametrize(("max_jobs", "possible"), [(100, []), (600, [112])])
+async def test_max_jobs_is_checked_against_the_hosts_own_limit(
+    start: Start, max_jobs: int, possible: list[int]
+) -> None:
+    """Each job takes some of its descriptors; which start method does not matter. 512 in all are enough for 112."""
+    agent = await start(LIMITS, f"load: {{ max_jobs: {max_jobs} }}", under=("prlimit", "--nofile=256:512"))
+    assert (await agent.run())["files"] == [256, 512]
+    warned = agent.host.events("more jobs than open files allow", max_jobs=max_jobs, open_files=512)
+    assert [line.fields["possible_jobs"] for line in warned] == possible
+
+
 @pytest.mark.parametrize("given", [300, 900])
 async def test_oom_score_is_raised_above_the_one_given_from_outside(start_any: Start, given: int) -> None:
     """An orchestrator may have given the whole container an adjustment; lowering it takes root, so nobody tries."""

@@ -166,18 +166,29 @@ async def test_waiting_that_is_given_up_ends_the_template(peer: MakePeer) -> Non
 async def test_silent_template_that_owes_a_process_is_ended(
     peer: MakePeer, make_ends: MakeEnds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sign of life starts the count anew; one that owes nothing may be silent."""
+    """One that owes nothing may be silent."""
     monkeypatch.setattr(templates, "HANG_SECONDS", 0.02)
     monkeypatch.setattr(templates, "_DUMP_SECONDS", 0.0)
-    idle, slow = peer("idle"), peer("slow")
+    idle, silent = peer("idle"), peer("silent")
+    silent.host.fork(request(1), make_ends(), Process())
+    async with asyncio.timeout(5):
+        assert await silent.host.dead == "killed"
+    assert not idle.host.dead.done()
+
+
+async def test_sign_of_life_starts_the_count_anew(
+    peer: MakePeer, make_ends: MakeEnds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first count would take an hour; the one from its answer on is over at once."""
+    monkeypatch.setattr(templates, "HANG_SECONDS", 3600.0)
+    monkeypatch.setattr(templates, "_DUMP_SECONDS", 0.0)
+    slow = peer("slow")
     for number in (1, 2):
         slow.host.fork(request(number), make_ends(), Process())
-    await asyncio.sleep(0.012)
+    monkeypatch.setattr(templates, "HANG_SECONDS", 0.02)
     slow.say(Forked(number=1))
-    await asyncio.sleep(0.012)
-    assert not slow.host.dead.done()
-    assert await slow.host.dead == "killed"
-    assert not idle.host.dead.done()
+    async with asyncio.timeout(5):
+        assert await slow.host.dead == "killed"
 
 
 async def test_template_that_never_answers_is_ended_however_often_it_is_asked(
