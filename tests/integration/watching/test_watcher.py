@@ -308,7 +308,7 @@ async def test_storm_of_edits_is_few_calls_and_ends_with_the_last(edited: Edited
         while seen[-1:] != ["399"]:
             edited.called.clear()
             await edited.called.wait()
-    assert len(edited.calls) < 10  # of 400 edits; a call in between takes a writer that was held up
+    assert len(edited.calls) < 40  # a tenth of the edits; a call in between takes a writer that was held up
 
 
 async def test_file_made_in_a_new_folder_before_it_is_watched_is_found(
