@@ -1,4 +1,4 @@
-"""`python -m tests.bench.voice`: the same livekit-agents file under agenthost and under its own host, real server.
+"""`python -m tests.bench.voice [SUBJECT…]`: the same livekit-agents file under agenthost and its own host, real server.
 
 Needs the extra `voice` in this environment, which both run in. Prints a table; times are medians, from the call of the
 dispatch API until the session has started, so the server's part is in both. The burst is a crowd that is dispatched
@@ -10,6 +10,7 @@ import secrets
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from livekit import api
@@ -125,11 +126,11 @@ def per_session(before: Memory, after: Memory) -> Row:
     }
 
 
-async def main() -> int:
+async def main(names: Sequence[str]) -> int:
     binary = await ensure_installed(lambda step, detail: None)
     columns: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as name, RealLiveKitServer(binary, Path(name)) as server:
-        for number, subject in enumerate(subjects()):
+        for number, subject in enumerate(each for each in subjects() if not names or each.name in names):
             columns[subject.name] = await measure(subject, Path(name) / f"subject-{number}", server)
     table = Table("", *columns)
     for key in next(iter(columns.values())):
@@ -139,4 +140,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(sys.argv[1:])))
