@@ -5,7 +5,6 @@ Runs in templates.
 
 import os
 import re
-from importlib import metadata
 from traceback import extract_tb
 from types import TracebackType
 
@@ -76,6 +75,8 @@ def _install_plugin(plugin: str) -> str:
 
 def _for_version() -> str:
     """A name that livekit-agents does not have: another version may."""
+    from importlib import metadata  # with email and zipfile, 2 MB of every process that had it
+
     installed = metadata.version("livekit-agents")
     if not untried(installed):
         return ""
