@@ -117,7 +117,7 @@ async def test_a_load_function_of_the_code_fills_the_host(
 async def test_an_idle_process_has_little_of_its_own(
     run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
 ) -> None:
-    """At most 4 MB, of all that livekit-agents is: the rest it shares with its template."""
+    """At most 4 MiB, of all that livekit-agents is: the rest it shares with its template."""
     code = """
     import os
     from pathlib import Path
@@ -134,7 +134,7 @@ async def test_an_idle_process_has_little_of_its_own(
     # After prewarm it sleeps only to wait for a job.
     processes = [psutil.Process(pid) for pid in pids]
     await poll(lambda: all(process.status() == psutil.STATUS_SLEEPING for process in processes), timeout=30)
-    assert max(process.memory_full_info().uss for process in processes) <= 4e6
+    assert max(process.memory_full_info().uss for process in processes) <= 4 * 2**20
 
 
 def idle_pids(folder: Path) -> list[int] | None:
