@@ -10,9 +10,9 @@ from typing import Protocol
 import psutil
 
 from agenthost.testing.host_process import HostProcess
-from tests.chaos.link import Link
 from tests.support.exhaustion import family, no_descriptors, no_growing_files
 from tests.support.fork_refusal import ForkRefusal
+from tests.support.link import Link
 from tests.support.log_tap import LogTap
 from tests.support.shifted_clock import ShiftedClock
 

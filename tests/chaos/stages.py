@@ -9,7 +9,7 @@ from typing import Protocol
 from livekit import api
 
 from agenthost.testing.livekit_server import FakeLiveKitServer
-from tests.chaos.link import Link
+from tests.support.link import Link
 from tests.support.real_server import RealLiveKitServer
 
 AGENT = "chaos"

@@ -18,9 +18,9 @@ from agenthost.logs.events import get_logger
 from agenthost.plan import RegistrationKey
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import Faults
-from tests.chaos.link import Link
 from tests.support.agent_host import AgentHost, start_agent
 from tests.support.fast_loop import run_fast
+from tests.support.link import Link
 from tests.support.name_service import NAME, NameService
 from tests.support.protocols import RunHost
 from tests.support.tls import PrivateCA, TlsFront, deaf_port

@@ -18,12 +18,7 @@ class Link:
         """Open it to a server's port."""
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                there, back = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                writer.close()  # the server is away
-                return
-            await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
+            await self._connect(reader, writer, port)
 
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
@@ -37,6 +32,18 @@ class Link:
         """Break every connection that there is, without a goodbye."""
         for writer in self._writers:
             writer.transport.abort()
+
+    async def _connect(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, first: bytes = b""
+    ) -> None:
+        """Serve one client until an end is closed; `first` was read of what it says."""
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            writer.close()  # the server is away
+            return
+        back.write(first)
+        await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
