@@ -5,7 +5,8 @@ Key by key, and attribute by attribute: what the rule gives, else what `requests
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.config.accept_templates import Part, Placeholder, split_template
 from agenthost.config.model import AcceptTemplate, AgentConfig
@@ -23,8 +24,7 @@ class EmptyPlaceholder(Exception):
         self.name = name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptPlan:
+class AcceptPlan(Struct, frozen=True, kw_only=True):
     """The texts in pieces. `agent_values` are those of the `agent.` placeholders, which no offer changes."""
 
     identity: tuple[Part, ...]

@@ -5,15 +5,15 @@ load nor the explanation of a death may fail for want of a kernel file.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _MOUNTS = Path("sys/fs/cgroup")
 _MOST = 1 << 64  # no kernel counter is larger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cgroup:
+class Cgroup(Struct, frozen=True, kw_only=True):
     """Where one controller's files of this process are: `folders` begins with its own group and ends at the mount.
 
     A folder need not exist: in a container /proc may tell the name that the group has outside, while the mount, which
@@ -56,8 +56,7 @@ def _cgroup(version: int, path: str, mounts: tuple[Path, ...]) -> Cgroup | None:
     return Cgroup(version=version, path=path, folders=folders)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryLimit:
+class MemoryLimit(Struct, frozen=True, kw_only=True):
     """The memory that the nearest group with a limit of its own may use; `folder` is where its files are."""
 
     version: int

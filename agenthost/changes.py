@@ -5,7 +5,8 @@ disagree. What is no key of an agent (its code, the environment it starts from) 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.config.fields import Apply, Spec, fields_along
 from agenthost.config.host_fields import FILE
@@ -17,8 +18,7 @@ CODE = "code"
 ENVIRONMENT = "environment"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentChange:
+class AgentChange(Struct, frozen=True, kw_only=True):
     """What changes for one agent. Each tuple holds the paths that are the reason, in the file's spelling.
 
     `added` and `removed` exclude everything else; an agent with no reason at all is kept as it is. `successor` is the
@@ -52,8 +52,7 @@ class AgentChange:
         return (*self.generation, *self.registration, *self.live)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanChange:
+class PlanChange(Struct, frozen=True, kw_only=True):
     """`agents` has every agent of both plans, new ones last; `base` and `host` are the changed host keys.
 
     `differences` tells the values of the host's keys, those that are reasons for an agent included.

@@ -5,12 +5,12 @@ code reports them to the host, where `taking_over.py` lays the file over them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
 
+from msgspec import Struct, field, structs
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeValues:
+
+class CodeValues(Struct, frozen=True, kw_only=True):
     """None: the code does not say. Times in seconds, memory in bytes; `type` is a value of JobType.
 
     `framework` is what the code is written for, with its version. `prewarm`, `handler` and `load` tell whether the
@@ -33,4 +33,4 @@ class CodeValues:
 
     def encode(self) -> dict[str, Any]:
         """As JSON values, for `CodeValues(**…)` on the other side of a process border."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return structs.asdict(self)

@@ -5,9 +5,11 @@ only that it changed. Long texts are cut to the place where they begin to differ
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from agenthost.config.fields import Field, Kind, Spec, fields_along
 from agenthost.config.masking import without_userinfo
@@ -30,8 +32,7 @@ class Part(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """One thing that is another now. `path` is a key in the file's spelling, or a word for what is no key (`code`).
 
     `old` and `new` are the values as one would write them, "" where there is none, or where `note` stands instead:
@@ -84,8 +85,8 @@ def _as_written(value: object) -> object:
     if isinstance(value, Restart):
         policy = "on-failure" if value.on_failure else "never"
         return {"policy": policy, "attempts": value.attempts, "backoff": value.backoff}
-    if is_dataclass(value) and not isinstance(value, RuleConfig | type):
-        return {entry.name: getattr(value, entry.name) for entry in fields(value) if entry.name not in _NOT_COMPARED}
+    if isinstance(value, Struct) and not isinstance(value, RuleConfig):
+        return {key: item for key, item in asdict(value).items() if key not in _NOT_COMPARED}
     return value
 
 
@@ -115,7 +116,7 @@ def _name(rule: RuleConfig, index: int) -> str:
 
 
 def _parts(rule: RuleConfig) -> dict[str, object]:
-    return {entry.name: getattr(rule, entry.name) for entry in fields(rule) if entry.name not in ("place", "text")}
+    return {key: value for key, value in asdict(rule).items() if key not in ("place", "text")}
 
 
 def _told(old: object, new: object, path: str, field: Field | None, withheld: frozenset[str]) -> Difference:

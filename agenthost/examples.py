@@ -5,8 +5,9 @@ moment for examples without `at` comes in.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
+
+from msgspec import Struct
 
 from agenthost.config.example_checks import receiver_of
 from agenthost.config.example_requests import parse_request
@@ -15,8 +16,7 @@ from agenthost.jobs import Accept, Reject
 from agenthost.rules import Decision, Facts, RuleSet, compile_rules, decide
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mismatch:
+class Mismatch(Struct, frozen=True, kw_only=True):
     """One thing that came out otherwise; `what` is its key in `expect`, both values as text."""
 
     what: str
@@ -24,8 +24,7 @@ class Mismatch:
     actual: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExampleResult:
+class ExampleResult(Struct, frozen=True, kw_only=True):
     """What an example came to. `receiver` is the id of the agent that got the request."""
 
     example: RequestExample
@@ -38,8 +37,7 @@ class ExampleResult:
         return not self.mismatches
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleReach:
+class RuleReach(Struct, frozen=True, kw_only=True):
     """A rule as it stands in the file, with one of the agents that have it, and whether it decided any example."""
 
     agent: str
@@ -47,8 +45,7 @@ class RuleReach:
     reached: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExamplesReport:
+class ExamplesReport(Struct, frozen=True, kw_only=True):
     """`results` in the order of the file; `rules` each once, also those that several agents share."""
 
     results: tuple[ExampleResult, ...]

@@ -5,15 +5,14 @@ An `Offer` is what the LiveKit server asks ("availability"); a `Decision` is the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
+from msgspec import Struct
+
+from agenthost.values import Discreet
+
 EMPTY: Mapping[str, str] = MappingProxyType({})
-
-
-def _empty() -> Mapping[str, str]:
-    return EMPTY  # through a factory: dataclasses take a mapping proxy for a mutable default
 
 
 class JobType(Enum):
@@ -24,8 +23,7 @@ class JobType(Enum):
     PARTICIPANT = "participant"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomInfo:
+class RoomInfo(Struct, frozen=True, kw_only=True):
     """The room of an offer. `created_at` is in seconds since the epoch, 0 where the server did not say."""
 
     name: str
@@ -36,8 +34,7 @@ class RoomInfo:
     created_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParticipantInfo:
+class ParticipantInfo(Struct, frozen=True, kw_only=True):
     """The participant of a publisher or participant job; room jobs have none. `kind` is lower case: standard, sip …"""
 
     identity: str
@@ -45,15 +42,16 @@ class ParticipantInfo:
     name: str = ""
     kind: str = "standard"
     metadata: str = ""
-    attributes: Mapping[str, str] = field(default_factory=_empty)
+    attributes: Mapping[str, str] = EMPTY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Discreet, frozen=True, kw_only=True):
     """One job request of the server, before the answer.
 
     `encoded` is the server's own protobuf message, handed unread to the job process.
     """
+
+    not_shown = frozenset({"encoded"})
 
     job_id: str
     type: JobType
@@ -62,23 +60,21 @@ class Offer:
     dispatch_id: str = ""
     agent_name: str = ""
     metadata: str = ""
-    attributes: Mapping[str, str] = field(default_factory=_empty)
+    attributes: Mapping[str, str] = EMPTY
     deployment: str = ""
-    encoded: bytes = field(default=b"", repr=False)
+    encoded: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accept:
+class Accept(Struct, frozen=True, kw_only=True):
     """How the agent's participant shall appear in the room."""
 
     identity: str
     name: str = ""
     metadata: str = ""
-    attributes: Mapping[str, str] = field(default_factory=_empty)
+    attributes: Mapping[str, str] = EMPTY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reject:
+class Reject(Struct, frozen=True, kw_only=True):
     """`terminate`: no other worker shall be asked either. `reason` is a short constant for log and metrics."""
 
     reason: str
@@ -86,13 +82,14 @@ class Reject:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Discreet, frozen=True, kw_only=True):
     """The server's "it is yours". `url` is empty when the server's own URL holds."""
+
+    not_shown = frozenset({"token"})
 
     offer: Offer
     accept: Accept
-    token: str = field(repr=False)
+    token: str
     url: str = ""
 
 
@@ -114,8 +111,7 @@ class OutcomeKind(Enum):
     TIMED_OUT = "timed out"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobOutcome:
+class JobOutcome(Struct, frozen=True, kw_only=True):
     """The end of a job. `reason` is a short phrase (`room closed`), `error` the text the server is told.
 
     `error` is empty exactly when the job was a success on the wire.

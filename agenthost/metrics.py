@@ -5,13 +5,13 @@ Runs in the host, on its event loop. Gauges are not kept at all: they come from 
 """
 
 from collections import Counter
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 RECOVERY_CAUSES = ("restart", "recovery")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobCount:
+class JobCount(Struct, frozen=True, kw_only=True):
     """How many jobs of an agent ended with this outcome."""
 
     agent: str
@@ -19,8 +19,7 @@ class JobCount:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfferCount:
+class OfferCount(Struct, frozen=True, kw_only=True):
     """How many offers got this answer; `answer` is accept, reject or terminate, `reason` the constant of the reject."""
 
     agent: str
@@ -29,8 +28,7 @@ class OfferCount:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecoveryCount:
+class RecoveryCount(Struct, frozen=True, kw_only=True):
     """How many dispatches of an agent were made anew, for this cause: restart or recovery."""
 
     agent: str

@@ -6,10 +6,11 @@ or does not have the key, JSON's `null`. Pure; runs in the host.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from agenthost.config.matcher_scalars import WEEKDAYS
 from agenthost.config.regexes import RegexSet
@@ -26,8 +27,7 @@ _UNREAD = object()
 _NO_REGEXES: Mapping[int, RegexSet] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What a decision depends on beside offer and rules.
 
     `now` is aware and in the file's timezone; `agent_jobs` counts the live jobs of the receiving agent on this host.

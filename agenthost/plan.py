@@ -4,8 +4,10 @@ A Plan has one AgentPlan for each agent and one RegistrationKey for each worker 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost.code_values import CodeValues
 from agenthost.config.model import Action, AgentConfig, Config, LiveKitConfig, LoadLimits
@@ -15,8 +17,7 @@ from agenthost.rules import RuleSet, compile_rules
 from agenthost.taking_over import taken_over
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationKey:
+class RegistrationKey(Struct, frozen=True, kw_only=True):
     """What the server knows a worker by, and which server; two workers with one key share the offers."""
 
     agent_name: str
@@ -29,8 +30,7 @@ class RegistrationKey:
         return replace(self, server=other.server) == other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentPlan:
+class AgentPlan(Struct, frozen=True, kw_only=True):
     """One agent. `registration` is None for an agent that only rules of others reach (`register: false`).
 
     `config` is what the file says and, where it says nothing, the agent's code; `written` is the file alone.
@@ -50,8 +50,7 @@ class AgentPlan:
         return self.config.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """Everything the host runs. `load` are the limits of the whole host."""
 
     config: Config

@@ -5,7 +5,8 @@ none holds. A decision picks code (`agent`), never the registration that answers
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from agenthost.accepting import AcceptPlan, EmptyPlaceholder, plan_accept, render_accept
 from agenthost.config.conditions import ALWAYS, Condition
@@ -16,6 +17,7 @@ from agenthost.config.subjects import Subject
 from agenthost.jobs import Accept, Offer, Reject
 from agenthost.matching import Compiler, Predicate
 from agenthost.offer_values import Facts, Values
+from agenthost.values import Alike
 
 __all__ = ["OTHERWISE", "Decision", "Facts", "RuleSet", "compile_rules", "decide"]
 
@@ -23,8 +25,7 @@ OTHERWISE = "otherwise"
 """What a decision calls its rule when no rule's condition held."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """The answer and why. `agent` is the id whose code runs (the receiver's own for a reject).
 
     `rule` is the deciding rule's name, or `OTHERWISE`; `place` is where it stands; `reason` is for the log: it holds
@@ -39,31 +40,33 @@ class Decision:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rule:
+class _Rule(Alike, frozen=True, kw_only=True):
     """One rule, ready to act. `holds` is `when`, compiled. `reject` is None for a rule that accepts."""
+
+    not_shown = not_compared = frozenset({"holds"})
 
     name: str
     place: Place | None
     when: Condition
-    holds: Predicate = field(repr=False, compare=False)
+    holds: Predicate
     reject: Reject | None
     agent: str
     permissions: Permissions
     accept: AcceptPlan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleSet:
+class RuleSet(Alike, frozen=True, kw_only=True):
     """The compiled rules of one receiving agent, the last of them being `otherwise`, which always holds.
 
     Two are equal when they decide alike and say so in the same words: a reload compares them.
     """
 
+    not_shown = not_compared = frozenset({"regex_sets"})
+
     agent: str
     rules: tuple[_Rule, ...]
     subjects: tuple[Subject, ...]
-    regex_sets: Mapping[int, RegexSet] = field(repr=False, compare=False)
+    regex_sets: Mapping[int, RegexSet]
 
 
 def compile_rules(receiver: AgentConfig, agents: Mapping[str, AgentConfig]) -> RuleSet:

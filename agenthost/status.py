@@ -3,12 +3,14 @@
 The host makes one `HostStatus` when somebody asks; nothing here is kept, and readiness is derived, never stored.
 """
 
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct
 
 from agenthost.config.findings import Finding
 from agenthost.differences import Difference
 from agenthost.jobs import JobType
+from agenthost.values import Discreet
 
 
 class HostState(Enum):
@@ -24,8 +26,7 @@ BROKEN_AFTER_FAILURES = 3
 """So many processes in a row that did not get ready, and none that waits: the next job would fail, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadPart:
+class LoadPart(Struct, frozen=True, kw_only=True):
     """One limit of `load` and how much of it is used, both in the limit's own unit (jobs, or a ratio 0..1)."""
 
     name: str  # max_jobs | cpu | memory | custom
@@ -38,8 +39,7 @@ class LoadPart:
         return self.used / self.limit if self.limit else 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationStatus:
+class GenerationStatus(Struct, frozen=True, kw_only=True):
     """One generation of an agent's code that new jobs get, or that old ones still run on.
 
     `since` is when it began to get jobs, in seconds since the epoch; `current` is True for the one that gets them now.
@@ -51,8 +51,7 @@ class GenerationStatus:
     current: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationStatus:
+class RegistrationStatus(Struct, frozen=True, kw_only=True):
     """One registration of an agent. `state` is lower case: connecting, registered, draining, closed.
 
     One that is draining was replaced; it stays open until the last of its `jobs` has ended.
@@ -67,8 +66,7 @@ class RegistrationStatus:
     jobs: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentStatus:
+class AgentStatus(Struct, frozen=True, kw_only=True):
     """One agent. `registered` is what the LiveKit server was last heard to say; `registers` whether it is asked at all.
 
     `slots_total` None: no limit of its own. `slots_used` counts accepted jobs that have not started yet, `jobs` those
@@ -108,8 +106,7 @@ class AgentStatus:
         return self.failures < BROKEN_AFTER_FAILURES or self.idle > 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReloadStatus:
+class ReloadStatus(Struct, frozen=True, kw_only=True):
     """The last reload. `at` is when it ended, in seconds since the epoch; `message` one sentence about how."""
 
     ok: bool
@@ -117,8 +114,7 @@ class ReloadStatus:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostStatus:
+class HostStatus(Struct, frozen=True, kw_only=True):
     """The whole host. `last_reload` is None when there was none; `file` is the configuration it runs.
 
     `started_at` is in seconds since the epoch; `slots_*`, `full` and `load*` are those of the host's own `load`.
@@ -178,8 +174,7 @@ class HostStatus:
         return sum(agent.idle for agent in self.agents)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeLine:
+class ChangeLine(Struct, frozen=True, kw_only=True):
     """What a reload does, or would do, to one agent (or, with `agent` empty, to the whole host).
 
     `kind` is kept, live, new registration, new generation, added, removed or base. `reasons` are keys (`limits.memory`)
@@ -205,8 +200,7 @@ class ChangeLine:
         return self.kind != "kept"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanReport:
+class PlanReport(Discreet, frozen=True, kw_only=True):
     """What a reload would do now. Not `ok`: it would fail, and change nothing, because of `error` and `findings`.
 
     `invalid`: the file or the user's code is why, and trying again without an edit is of no use.
@@ -214,13 +208,15 @@ class PlanReport:
     traceback, where their code failed. `seconds` is how long it took to find out.
     """
 
+    not_shown = frozenset({"source"})
+
     ok: bool
     changes: tuple[ChangeLine, ...] = ()
     error: str = ""
     invalid: bool = False
     findings: tuple[Finding, ...] = ()
     file: str = ""
-    source: str = field(default="", repr=False)
+    source: str = ""
     traceback_text: str = ""
     seconds: float = 0.0
 
@@ -229,8 +225,7 @@ class PlanReport:
         return any(line.changes for line in self.changes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReloadReport(PlanReport):
+class ReloadReport(PlanReport, frozen=True, kw_only=True):
     """What a reload did. Not `ok`: nothing was changed. `refused`: it was not even tried (the host drains)."""
 
     refused: bool = False

@@ -3,8 +3,9 @@
 The file wins over the code, the code over our defaults.
 """
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from agenthost.code_values import CodeValues
 from agenthost.config.model import AgentConfig, CustomLoad, Limits, LoadLimits, Permissions, Prewarm

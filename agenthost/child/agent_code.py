@@ -1,8 +1,9 @@
 """`AgentCode`: an agent's user code, imported and checked. A template loads it once; its forks inherit it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from agenthost.child.deferred_filters import DeferredFilters
 from agenthost.child.entrypoint import Entrypoint, as_awaitable, as_callable, resolve
@@ -18,8 +19,7 @@ _HANDLER = "requests.handler is an `async def` that takes the job request: `asyn
 _LOAD = "a load function takes nothing, or the number of active jobs, and returns a number"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentCode:
+class AgentCode(Struct, frozen=True, kw_only=True):
     """None: neither the file nor the code names one. `framework` is what the code is written for, if not agenthost.
 
     `filters` are the audio filters its import asked for; a process that runs a job loads them.

@@ -5,9 +5,8 @@ the host asked (StopJob)                     stopped
 the entrypoint raised, connection lost       failed
 """
 
-from dataclasses import dataclass
-
 from livekit.rtc import DisconnectReason
+from msgspec import Struct
 
 from agenthost.child.user_errors import error_text, traceback_text
 from agenthost.ipc.messages import Ended
@@ -22,8 +21,7 @@ _LEFT = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True):
     """The outcome of a job, decided when it begins to end. `error` is for the wire, `traceback` for the log."""
 
     kind: OutcomeKind

@@ -9,7 +9,8 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agenthost import kernel
 from agenthost.child.forking import fork_detached

@@ -12,8 +12,9 @@ Nothing that user code does here changes the outcome: errors are logged, what ov
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from agenthost.child.budget import Budget
 from agenthost.context.calls import attempt, call, name_of, taken_by
@@ -34,8 +35,7 @@ CALLBACKS_SHARE = 0.9
 log = get_logger("job")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobEnd:
+class JobEnd(Struct, frozen=True, kw_only=True):
     """One job about to end, and what its end needs. Times in seconds."""
 
     parts: "JobParts"

@@ -11,15 +11,15 @@ import random
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import FrameType
+
+from msgspec import Struct
 
 from agenthost import kernel
 from agenthost.ipc.messages import ForkProcess
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptors:
+class Descriptors(Struct, frozen=True):
     """What the host sent along with a fork request, in this order."""
 
     channel: int

@@ -6,8 +6,9 @@ It is made from the parsers of the command line itself, so that it knows what th
 import argparse
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from agenthost.cli import output
 from agenthost.errors import ExitCode
@@ -20,8 +21,7 @@ zsh    source <(agenthost completion zsh)       in ~/.zshrc, after compinit
 fish   agenthost completion fish | source       in ~/.config/fish/config.fish"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(Struct, frozen=True, kw_only=True):
     """One option of a command. `values` are the words it takes, where those are known."""
 
     flag: str
@@ -30,8 +30,7 @@ class Option:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """`words` are what may come first after the command: its sub-commands, or the values of its argument."""
 
     name: str

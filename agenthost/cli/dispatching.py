@@ -6,13 +6,13 @@ one that rejects), so the room's participants are watched: an agent that serves 
 
 import asyncio
 import time
-from dataclasses import dataclass
 from enum import Enum
 
 import aiohttp
 from livekit import api
 from livekit.protocol.agent import JobStatus
 from livekit.protocol.models import ParticipantInfo
+from msgspec import Struct
 
 from agenthost.errors import AgentHostError, ConnectionLost, RegistrationRefused
 from agenthost.livekit_server.connection import Connection
@@ -36,8 +36,7 @@ class Answer(Enum):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispatched:
+class Dispatched(Struct, frozen=True, kw_only=True):
     """A dispatch and what came of it. `identity` is empty unless the agent joined; `seconds` since the request."""
 
     dispatch_id: str
@@ -48,8 +47,7 @@ class Dispatched:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """Which agent is wanted where. `metadata` is given to the job."""
 
     agent: str

@@ -1,10 +1,11 @@
 """`agenthost explain [PATH|CODE]`: what a key of the file means, or a finding's code."""
 
 import argparse
-import dataclasses
 import json
 import textwrap
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from agenthost.cli import output
 from agenthost.errors import ExitCode, UsageError
@@ -30,13 +31,13 @@ def run(args: argparse.Namespace) -> int:
         return ExitCode.OK
     code = explain_code(args.topic)
     if code is not None:
-        _show(args.format, [dataclasses.asdict(code)], [f"{code.code}  {code.title}", "", *_wrapped(code.text)])
+        _show(args.format, [to_builtins(code)], [f"{code.code}  {code.title}", "", *_wrapped(code.text)])
         return ExitCode.OK
     explanations = _find(args.topic, explain_path)
     lines: list[str] = []
     for explanation in explanations:
         lines += [*([""] if lines else []), *_key_lines(explanation)]
-    _show(args.format, [dataclasses.asdict(explanation) for explanation in explanations], lines)
+    _show(args.format, [to_builtins(explanation) for explanation in explanations], lines)
     return ExitCode.OK
 
 

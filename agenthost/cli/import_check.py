@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agenthost.config.collector import Collector
 from agenthost.config.findings import Finding
@@ -29,16 +30,14 @@ START_SECONDS = 20.0
 _FRAME = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
+class Imported(Struct, frozen=True, kw_only=True):
     """`findings` are sorted by place; `tracebacks` are the user's own, one for each import that raised."""
 
     findings: tuple[Finding, ...]
     tracebacks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _NoAnswer:
+class _NoAnswer(Struct, frozen=True, kw_only=True):
     """The process was stopped when its time was over (`ended` is None), or ended before it had imported anything.
 
     `stacks` is what it wrote about where it stood.

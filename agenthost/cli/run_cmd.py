@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from agenthost.cli.first_read import read_apart
     from agenthost.config.examination import Options
     from agenthost.dispatch.light_protocol import load_protocol_by_module
+    from agenthost.tls import without_authorities
 
     options = Options(
         environ=os.environ,
@@ -71,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
     first = read_apart(read)
     load_protocol_by_module()
-    import agenthost.host.host  # noqa: F401 - while the file is read
+    with without_authorities():
+        import agenthost.host.host  # noqa: F401 - while the file is read
 
     return asyncio.run(_serve(first(), read, args, base))
 
@@ -134,7 +136,7 @@ async def _host(
 
 def _on_server(loaded: "Loaded", server: "LocalServer | None") -> "Loaded":
     """The configuration as read, on the LiveKit server of our own if it names none."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     config = loaded.config
     if server is None or config.livekit.url:

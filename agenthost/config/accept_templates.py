@@ -7,7 +7,8 @@ Any other brace stands for itself, so that JSON can be written as it is. Pure.
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.config.findings import Severity
 from agenthost.config.nodes import Keys
@@ -25,8 +26,7 @@ _NEVER_CLOSED = re.compile(r"\{(?:job|room|participant|agent)\.[\w.]*+(?![\w.:/-
 _TEMPLATE_KINDS = (SubjectKind.TEXT, SubjectKind.JSON, SubjectKind.ATTRIBUTE, SubjectKind.NUMBER)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placeholder:
+class Placeholder(Struct, frozen=True, kw_only=True):
     """`name` as written, without braces. `subject` is None for those of `agent.`."""
 
     name: str

@@ -1,11 +1,12 @@
-"""Resolved nodes → the frozen dataclasses of `model`. Pure; the values were checked before."""
+"""Resolved nodes → the frozen values of `model`. Pure; the values were checked before."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from agenthost.config.conditions import ALWAYS, Condition, parse_condition
 from agenthost.config.convert import convert

@@ -4,11 +4,10 @@ AH0 syntax, 1 schema, 2 meaning and imports, 3 environment and secrets, 4 server
 9 deprecation.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
+class Code(Struct, frozen=True, kw_only=True):
     """`title` is one line; `text` says when it is reported and what to do."""
 
     code: str

@@ -9,7 +9,8 @@ holds. Pure; every problem is reported, and what could not be understood is left
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.config.matcher_parsing import parse_fraction, parse_matcher
 from agenthost.config.matchers import Matcher
@@ -19,35 +20,30 @@ from agenthost.config.subjects import Subject, SubjectKind, parse_subject
 from agenthost.jobs import JobType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matches:
+class Matches(Struct, frozen=True, kw_only=True):
     """One subject, one matcher."""
 
     subject: Subject
     matcher: Matcher
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Struct, frozen=True, kw_only=True):
     """A share of the rooms, 0..1, the same rooms every time (a hash of agent, rule name and room name)."""
 
     fraction: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllOf:
+class AllOf(Struct, frozen=True, kw_only=True):
     """Holds when all do; empty: always."""
 
     conditions: tuple["Condition", ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnyOf:
+class AnyOf(Struct, frozen=True, kw_only=True):
     conditions: tuple["Condition", ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotHolding:
+class NotHolding(Struct, frozen=True, kw_only=True):
     """Holds when `condition` does not, be it for a missing value."""
 
     condition: "Condition"

@@ -1,11 +1,11 @@
-"""Short forms → the one canonical form that the schema, the defaults and the dataclasses know.
+"""Short forms → the one canonical form that the schema, the defaults and the classes of `model` know.
 
 `support: app.support:entrypoint` becomes `support: {entrypoint: app.support:entrypoint}`, `preload: numpy` a list of
 one, `recovery: true` a section. Only the shape changes here; wrong values are left for the schema to report. The
 made-up sections keep the place of what was written. Pure.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agenthost.config.fields import Field, Kind, Spec
 from agenthost.config.host_fields import FILE

@@ -6,10 +6,11 @@ and any file that is too large, too deep or grows too much by its aliases. Runs 
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost.config.collector import Collector
 from agenthost.config.findings import Related
@@ -27,8 +28,7 @@ _QUOTED = "quoted"
 _COLLECTION = "collection"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True):
     """One file, read. `root` is always a mapping."""
 
     file: str

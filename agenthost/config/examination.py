@@ -1,13 +1,13 @@
 """What goes into a reading of the file besides the file, and what comes out of it. Values only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from agenthost.config.findings import Finding
 from agenthost.config.model import Config
 from agenthost.config.resolve import Resolved
+from agenthost.values import Discreet
 
 
 class Stage(Enum):
@@ -20,8 +20,7 @@ class Stage(Enum):
     SERVER = "server"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Discreet, frozen=True, kw_only=True):
     """What besides the file decides what it means.
 
     `command` is the command's name; `dev` has defaults of its own. `overrides` are `PATH=VALUE` texts; `env_file`,
@@ -30,38 +29,42 @@ class Options:
     of a file.
     """
 
-    environ: Mapping[str, str] = field(repr=False)
+    not_shown = frozenset({"environ", "api_key", "api_secret"})
+
+    environ: Mapping[str, str]
     command: str
     profile: str | None = None
     overrides: Sequence[str] = ()
     env_file: Path | None = None
     log_level: str | None = None
     url: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-    api_secret: str | None = field(default=None, repr=False)
+    api_key: str | None = None
+    api_secret: str | None = None
     secrets: bool = True
     entrypoint: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(Discreet, frozen=True, kw_only=True):
     """A valid configuration, with the warnings that it deserves. `source` is the file's text without secrets."""
+
+    not_shown = frozenset({"source"})
 
     config: Config
     warnings: tuple[Finding, ...]
-    source: str = field(repr=False)
+    source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examination:
+class Examination(Discreet, frozen=True, kw_only=True):
     """Everything that reading a file has shown. `stages`: True passed, False failed, missing: not reached.
 
     `config` is None if there were errors, `resolved` if even the schema was not passed. `watched_files` are those
     that were read, or should have been: a change of any of them is worth another look, also after a failure.
     """
 
+    not_shown = frozenset({"source"})
+
     file: Path
-    source: str = field(repr=False)
+    source: str
     findings: tuple[Finding, ...]
     stages: Mapping[Stage, bool]
     resolved: Resolved | None = None

@@ -9,8 +9,9 @@ attributes can be filled. Pure.
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from agenthost.config.matcher_scalars import MAX_NUMBER, shown
 from agenthost.config.model import AgentConfig
@@ -30,8 +31,7 @@ DEFAULT_TEXTS: Mapping[str, str] = {
 _CODE = "AH225"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExampleRequest:
+class ExampleRequest(Struct, frozen=True, kw_only=True):
     """The offer, and how many jobs the agent has at that moment."""
 
     offer: Offer
@@ -53,8 +53,7 @@ def parse_request(
     return draft.finish(receiver, now), draft.problems
 
 
-@dataclass(slots=True, kw_only=True)
-class _Draft:
+class _Draft(Struct, kw_only=True):
     """What the entries have said so far, by the name of their subject."""
 
     texts: dict[str, str]

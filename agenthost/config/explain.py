@@ -3,7 +3,8 @@
 import difflib
 import json
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.config.codes import CODES, Code
 from agenthost.config.fields import UNSET, Field, Kind, Spec, descend
@@ -11,8 +12,7 @@ from agenthost.config.host_fields import FILE
 from agenthost.config.scalars import write_flow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(Struct, frozen=True, kw_only=True):
     """One key. `path` has `*` for agent ids and `[]` for list items; texts are ready to be read."""
 
     path: str

@@ -9,9 +9,11 @@ the published files (`python -m agenthost.config.published`); the changelog.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from dataclasses import field as dataclass_field
 from enum import Enum
+
+from msgspec import Struct
+from msgspec import field as struct_field
+from msgspec.structs import replace
 
 
 class Kind(Enum):
@@ -63,8 +65,7 @@ UNSET = Unset.UNSET
 Default = None | bool | int | float | str | tuple[str, ...] | Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(Struct, frozen=True, kw_only=True):
     """One key of the file.
 
     `default` and `dev_default` are values as a user would write them; `default_text` says what holds where the
@@ -96,12 +97,11 @@ class Field:
         return self.path.rpartition(".")[2].removesuffix("[]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class Spec(Struct, frozen=True, kw_only=True):
     """A field with the fields below it. For a LIST or CATALOG, `children` are those of each item."""
 
     field: Field
-    children: "Mapping[str, Spec]" = dataclass_field(default_factory=dict)
+    children: "Mapping[str, Spec]" = struct_field(default_factory=dict)
 
     def child(self, key: str | int) -> "Spec | None":
         """The spec of the value at `key` below this one; for lists and catalogs that of any item."""

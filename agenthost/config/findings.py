@@ -1,9 +1,10 @@
 """A `Finding` is one problem in a configuration, with its place; `ConfigError` carries all of them at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+from msgspec import Struct
 
 from agenthost.errors import AgentHostError, ExitCode
 
@@ -13,8 +14,7 @@ class Severity(Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fix:
+class Fix(Struct, frozen=True, kw_only=True):
     """Replace the text from column `column` to `end_column` (1-based, end exclusive) of `line` by `text`."""
 
     line: int
@@ -23,8 +23,7 @@ class Fix:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Related:
+class Related(Struct, frozen=True, kw_only=True):
     """Another place that explains the finding (`first here`)."""
 
     line: int
@@ -33,8 +32,7 @@ class Related:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One cause, one finding. `path` is the dotted path (`agents.support.limits.memory`), "" for the file."""
 
     code: str

@@ -6,8 +6,9 @@ Works on text only; colours are names (`Segment.style`) that a terminal may turn
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from agenthost.config.findings import Finding, Related, Severity
 
@@ -23,8 +24,7 @@ NARROWEST_HINT = 30
 _FRAME = GUTTER + 3  # line number or blanks, and ` │ `
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
+class Segment(Struct, frozen=True, kw_only=True):
     """A piece of a line. `style` is "", error, warning, related, place, dim, ok or strong."""
 
     text: str

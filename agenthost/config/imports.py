@@ -10,17 +10,17 @@ import importlib.machinery
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from msgspec import Struct
 
 _REFERENCE = re.compile(
     r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::(?P<attribute>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*))?"
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportProblem:
+class ImportProblem(Struct, frozen=True, kw_only=True):
     """What is wrong with a reference. `file` and `line` are set when the cause stands in the user's code."""
 
     code: str
@@ -30,8 +30,7 @@ class ImportProblem:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class Expectation(Struct, frozen=True, kw_only=True):
     """What a reference must be.
 
     `whole_module`: a module or a script alone is fine; `only_module`: it must be a module. `coroutine`: an `async def`.

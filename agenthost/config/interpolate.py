@@ -6,7 +6,9 @@ literal and `$${` stands for `${`. Pure but for the two look-ups that are passed
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost.config.collector import Collector
 from agenthost.config.nodes import Node
@@ -20,8 +22,7 @@ class UnreadableFile(Exception):
     """What `Sources.read_file` raises; `str()` says why, without the path."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class Sources(Struct, frozen=True, kw_only=True):
     """Where interpolation looks things up. With `lenient`, what is not there is unknown instead of an error."""
 
     variables: Mapping[str, str]
@@ -29,15 +30,13 @@ class Sources:
     lenient: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Problem:
+class _Problem(Struct, frozen=True, kw_only=True):
     code: str
     message: str
     hint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
+class _Piece(Struct, frozen=True, kw_only=True):
     """What one reference became. `name` is empty for the escape; `text` None: unknown here."""
 
     name: str = ""

@@ -8,8 +8,9 @@ A step whose input is broken is not taken, so that one cause gives one finding; 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from agenthost.config.collector import Collector
 from agenthost.config.document import MAX_BYTES, decode, parse

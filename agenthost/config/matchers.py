@@ -4,14 +4,14 @@ A missing subject matches none of them but `Exists(wanted=False)`. Equality is b
 file are equal. Pure; nothing here matches anything (rules.py does).
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 Value = str | int | float | bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Equals:
+class Equals(Struct, frozen=True, kw_only=True):
     """The very value: `true` is not `1` and `"7"` is not `7`, but `7` is `7.0`."""
 
     value: Value
@@ -25,15 +25,13 @@ class Equals:
         return hash((self.value, isinstance(self.value, bool)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Glob:
+class Glob(Struct, frozen=True, kw_only=True):
     """`*` any text, `?` one character, `[abc]` `[!abc]` one of these (or none); the whole value, upper case counts."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Regex:
+class Regex(Struct, frozen=True, kw_only=True):
     """An RE2 pattern, found anywhere in the value unless anchored."""
 
     pattern: str
@@ -48,31 +46,26 @@ class Order(Enum):
     LE = "le"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compare:
+class Compare(Struct, frozen=True, kw_only=True):
     """Numbers with a number bound; dates with an ISO date, as text. Anything else does not match."""
 
     order: Order
     bound: float | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exists:
+class Exists(Struct, frozen=True, kw_only=True):
     wanted: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneOf:
+class OneOf(Struct, frozen=True, kw_only=True):
     matchers: tuple["Matcher", ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Every:
+class Every(Struct, frozen=True, kw_only=True):
     matchers: tuple["Matcher", ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotMatching:
+class NotMatching(Struct, frozen=True, kw_only=True):
     """The subject is there, and `matcher` does not match it."""
 
     matcher: "Matcher"

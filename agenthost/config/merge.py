@@ -1,6 +1,6 @@
 """Layers over the file: the chosen profile, then `--set` and the other options. Key by key at the same path. Pure."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agenthost.config.collector import Collector
 from agenthost.config.document import parse

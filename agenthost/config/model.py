@@ -6,14 +6,16 @@ table (`config/fields.py`), so a value has exactly one origin. Durations are flo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+
 from agenthost.config.conditions import Condition
 from agenthost.jobs import JobType
+from agenthost.values import Alike, Discreet
 
 Seconds = float
 Bytes = int
@@ -34,8 +36,7 @@ class StartMethod(Enum):
     SPAWN = "spawn"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """Where in which file a thing was written; lines and columns count from 1."""
 
     file: str
@@ -46,8 +47,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permissions:
+class Permissions(Struct, frozen=True, kw_only=True):
     """What the agent's participant may do. `can_publish_sources` None means every source."""
 
     can_publish: bool
@@ -59,8 +59,7 @@ class Permissions:
     can_publish_sources: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptTemplate:
+class AcceptTemplate(Struct, frozen=True, kw_only=True):
     """Texts with `{job.id}`-like placeholders; None: not given here, the next level decides."""
 
     identity: str | None = None
@@ -69,13 +68,14 @@ class AcceptTemplate:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleConfig:
+class RuleConfig(Alike, frozen=True, kw_only=True):
     """One rule as written. `when` is its condition, `ALWAYS` where none is given.
 
     `agent` names the agent whose code runs (implies accept). `permissions` holds only the keys written. `text` is the
     rule in one line, without its name and without what may be a secret.
     """
+
+    not_compared = frozenset({"text"})
 
     name: str
     when: Condition
@@ -84,27 +84,24 @@ class RuleConfig:
     accept: AcceptTemplate = AcceptTemplate()
     permissions: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
-    text: str = field(default="", compare=False)
+    text: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requests:
+class Requests(Struct, frozen=True, kw_only=True):
     accept: AcceptTemplate
     rules: tuple[RuleConfig, ...]
     otherwise: Action
     handler: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomLoad:
+class CustomLoad(Struct, frozen=True, kw_only=True):
     """A user's load function (`module:attribute`) and the value at which the host counts as full."""
 
     callable: str
     limit: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadLimits:
+class LoadLimits(Struct, frozen=True, kw_only=True):
     """None: no such limit. Load is the largest fraction of a limit that is reached."""
 
     max_jobs: int | None = None
@@ -113,8 +110,7 @@ class LoadLimits:
     custom: CustomLoad | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """Time in seconds, memory in bytes; None: no limit."""
 
     init: Seconds
@@ -129,35 +125,33 @@ class Limits:
     open_files: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prewarm:
+class Prewarm(Struct, frozen=True, kw_only=True):
     """`shared`: once in the template, before forking, instead of in every process."""
 
     callable: str
     shared: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restart:
+class Restart(Struct, frozen=True, kw_only=True):
     on_failure: bool
     attempts: int
     backoff: Seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovery:
+class Recovery(Struct, frozen=True, kw_only=True):
     enabled: bool
     sweep: bool
     attempts: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentConfig:
+class AgentConfig(Discreet, frozen=True, kw_only=True):
     """One agent, with the top-level defaults already merged in. `env` is what the file adds, in full.
 
     `written` holds the dotted paths (`limits.memory`) of everything that somebody wrote, as opposed to defaults,
     `withheld` those of values that no log tells.
     """
+
+    not_shown = frozenset({"env", "settings"})
 
     id: str
     agent_name: str
@@ -167,7 +161,7 @@ class AgentConfig:
     entrypoint: str | None
     prewarm: Prewarm | None
     session_end: str | None
-    env: Mapping[str, str] = field(repr=False)
+    env: Mapping[str, str]
     working_dir: Path
     start_method: StartMethod
     unique_per_room: bool
@@ -180,28 +174,28 @@ class AgentConfig:
     recovery: Recovery
     drain_timeout: Seconds
     log_level: str | None
-    settings: Mapping[str, Any] = field(repr=False)
+    settings: Mapping[str, Any]
     place: Place
     written: frozenset[str] = frozenset()
     withheld: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveKitConfig:
+class LiveKitConfig(Discreet, frozen=True, kw_only=True):
     """Empty `url`: none was given anywhere (an error for `start`, the local server for `dev`).
 
     `secret_in_jobs` None: only the jobs of code for livekit-agents see the raw pair.
     """
 
+    not_shown = frozenset({"api_key", "api_secret"})
+
     url: str
-    api_key: str = field(repr=False)
-    api_secret: str = field(repr=False)
+    api_key: str
+    api_secret: str
     proxy: str | None
     secret_in_jobs: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogConfig:
+class LogConfig(Struct, frozen=True, kw_only=True):
     """`format` is auto, rich or json; `rename` maps our JSON field names to the wanted ones."""
 
     level: str
@@ -210,24 +204,21 @@ class LogConfig:
     rename: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpConfig:
+class HttpConfig(Struct, frozen=True, kw_only=True):
     """None as `host`: no HTTP at all (`listen: none`). Port 0: any free one."""
 
     host: str | None
     port: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReloadConfig:
+class ReloadConfig(Struct, frozen=True, kw_only=True):
     watch: tuple[str, ...]
     paths: tuple[str, ...]
     debounce: Seconds
     rejoin: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class Expectation(Struct, frozen=True, kw_only=True):
     """What an example of `tests:` must come to; None (or empty) is not compared."""
 
     action: Action | None
@@ -241,8 +232,7 @@ class Expectation:
     permissions: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestExample:
+class RequestExample(Struct, frozen=True, kw_only=True):
     """One entry of `tests:`. `request` is plain data by the paths of rules, `at` an ISO 8601 moment, None for now.
 
     `agent` is the id of the agent that gets the request, None for the only one.
@@ -256,8 +246,7 @@ class RequestExample:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Discreet, frozen=True, kw_only=True):
     """One valid file. `environment` is process environment + env_file, what jobs start from (before `env`);
     key and secret are not in it, whatever the variables are called.
 
@@ -265,6 +254,8 @@ class Config:
     `watched_files` every file that was read for this configuration, `withheld` the dotted paths of the host's values
     that no log tells.
     """
+
+    not_shown = frozenset({"environment"})
 
     file: Path
     folder: Path
@@ -280,7 +271,7 @@ class Config:
     load: LoadLimits
     drain_timeout: Seconds
     agents: tuple[AgentConfig, ...]
-    environment: Mapping[str, str] = field(repr=False)
+    environment: Mapping[str, str]
     examples: tuple[RequestExample, ...] = ()
     watched_files: tuple[Path, ...] = ()
     withheld: frozenset[str] = frozenset()

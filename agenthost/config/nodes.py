@@ -1,4 +1,4 @@
-"""The configuration between text and dataclasses: a tree of nodes that know where they were written.
+"""The configuration between text and values: a tree of nodes that know where they were written.
 
 Every step from the file to the `Config` (profiles, interpolation, short forms, defaults) makes new nodes out of
 old ones and keeps their places, so an error found at any step still points at what the user typed. Runs wherever
@@ -6,15 +6,17 @@ a file is read: the host and the commands.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct
+
+from agenthost.values import Discreet
 
 Scalar = None | bool | int | float | str
 Keys = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Struct, frozen=True, kw_only=True):
     """A stretch of one line. Lines and columns count from 1, `end_column` is exclusive; line 0: not in the file."""
 
     line: int
@@ -35,8 +37,7 @@ class OriginKind(Enum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True):
     """Where a value came from. `name` is the profile, the variable, or the part of the command line."""
 
     kind: OriginKind
@@ -47,8 +48,7 @@ FROM_FILE = Origin(kind=OriginKind.FILE)
 BUILT_IN = Origin(kind=OriginKind.DEFAULT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Discreet, frozen=True, kw_only=True):
     """One value of the configuration.
 
     `span` is the value's place and `key` that of the key before it (None in lists and at the root); `path` is where
@@ -56,12 +56,14 @@ class Node:
     into it, and `opaque` says that one of them is not known here, so the value must not be judged.
     """
 
-    value: "Scalar | Mapping[str, Node] | tuple[Node, ...]" = field(repr=False)
+    not_shown = frozenset({"value", "text"})
+
+    value: "Scalar | Mapping[str, Node] | tuple[Node, ...]"
     span: Span = NOWHERE
     key: Span | None = None
     path: Keys = ()
     origin: Origin = FROM_FILE
-    text: str = field(default="", repr=False)
+    text: str = ""
     quoted: bool = False
     references: tuple[str, ...] = ()
     opaque: bool = False

@@ -1,8 +1,9 @@
 """Permissions only ever get narrower: receiver ∩ target ∩ rule. For `hidden`, true is the narrower. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from typing import Any
+
+from msgspec.structs import asdict, replace
 
 from agenthost.config.model import Permissions
 
@@ -12,7 +13,7 @@ SOURCES = "can_publish_sources"
 
 def restrict(first: Permissions, second: Permissions) -> Permissions:
     """What both allow."""
-    return narrow(first, {field.name: getattr(second, field.name) for field in fields(Permissions)})
+    return narrow(first, asdict(second))
 
 
 def narrow(permissions: Permissions, written: Mapping[str, Any]) -> Permissions:

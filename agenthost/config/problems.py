@@ -3,14 +3,13 @@
 `loading` looks the path up in the document and turns a problem into a `Finding`. Pure; host and command line.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from agenthost.config.findings import Severity
 from agenthost.config.nodes import Keys
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """One thing wrong at `path`. `related` is the path of another place that explains it, with what to say there.
 
     `fix`, where there is one, is the text that the scalar at `path` (for `at_key`: the key itself) should read.

@@ -1,8 +1,9 @@
 """One reading of one file: from its nodes to the Config, step by step; `loading` says which step comes when."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from agenthost.cgroups import memory_limit
 from agenthost.config.build import build

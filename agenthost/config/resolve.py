@@ -1,11 +1,13 @@
 """Canonical file → resolved file: every agent with the top-level defaults merged in, every key with its value.
 
-What nobody wrote gets its default here, as a node like any other whose origin says so; the dataclasses, the checks
+What nobody wrote gets its default here, as a node like any other whose origin says so; the values, the checks
 and `config show` all read the result. Pure: facts about the environment and the machine are passed in.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost.config.fields import UNSET, Kind, Spec
 from agenthost.config.host_fields import AGENT_KEYS, FILE, HOST_KEYS, MERGED_BY_KEY, NOT_A_DEFAULT
@@ -19,8 +21,7 @@ FLAT_ID = "agent"
 """The id of the only agent of a file without `agents`, unless it has an agent_name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What defaults depend on. `memory_limited`: this process runs in a cgroup with a memory limit."""
 
     dev: bool
@@ -28,8 +29,7 @@ class Facts:
     memory_limited: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class Resolved(Struct, frozen=True, kw_only=True):
     """`host` holds the host's keys and `drain_timeout`; `agents` id → agent, complete. `flat`: there is no `agents`."""
 
     host: Node

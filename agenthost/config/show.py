@@ -4,8 +4,10 @@ Secrets are shown as a short fingerprint, so that two files can be compared with
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost.config.fields import Kind, Spec
 from agenthost.config.host_fields import FILE
@@ -18,8 +20,7 @@ _HOST = {**FILE.children, "drain_timeout": AGENT.children["drain_timeout"]}
 _NOISE = ("control", "requests.rules", "tests")  # empty by default and better not seen a dozen times
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One line: `text` is YAML, `origin` where the value came from (empty for a line that only opens a section)."""
 
     text: str

@@ -9,8 +9,9 @@ After `attributes.` the rest is one name, dots included (SIP attributes have the
 """
 
 import difflib
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from agenthost.config.nodes import Keys
 from agenthost.config.problems import Problem
@@ -31,8 +32,7 @@ class SubjectKind(Enum):
     SAMPLE = auto()  # a stable share of the rooms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """`root` is one of `KINDS`' names; `keys` leads into the JSON, or is the one attribute name."""
 
     root: str

@@ -6,8 +6,9 @@ Pure; the names come from the field table, only those of other systems are writt
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from agenthost.config.fields import Kind, Spec, descend
 from agenthost.config.host_fields import AGENT_KEYS, FILE, HOST_KEYS
@@ -96,8 +97,7 @@ WITHOUT_COUNTERPART = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suggestion:
+class Suggestion(Struct, frozen=True, kw_only=True):
     """What was probably meant. `rename` is the key to write in the same place, empty when it is not that simple."""
 
     hint: str

@@ -4,7 +4,8 @@ A message quotes a value only if it stands in the file in clear and its field is
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.config.fields import Field, Kind
 from agenthost.config.nodes import Node
@@ -13,8 +14,7 @@ from agenthost.config.suggestions import suggest_value
 from agenthost.config.units import has_no_amount, suggest_duration, suggest_ratio, suggest_size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Complaint:
+class Complaint(Struct, frozen=True, kw_only=True):
     """`replacement` is what the scalar should read instead; None where only the writer can know."""
 
     code: str

@@ -1,9 +1,9 @@
 """Turns the parser's complaints into findings that say what to type; the usual traps get a hint of their own."""
 
 import re
-from dataclasses import dataclass
 
 import yaml
+from msgspec import Struct
 
 from agenthost.config.collector import Collector
 from agenthost.config.fields import Kind, descend
@@ -13,8 +13,7 @@ from agenthost.config.nodes import Span
 from agenthost.config.scalars import quote
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trap:
+class _Trap(Struct, frozen=True, kw_only=True):
     """One well-known way to break YAML, recognised in the line that broke."""
 
     code: str

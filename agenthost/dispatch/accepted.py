@@ -4,8 +4,9 @@ Runs on the host's loop, one of these for each registration.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from agenthost.jobs import Accept, Offer
 
@@ -20,8 +21,7 @@ class Reserving(Protocol):
         """The accepted offer was not assigned: its slot and process are free again."""
 
 
-@dataclass(slots=True)
-class _Accepted:
+class _Accepted(Struct):
     accept: Accept
     given_back: asyncio.TimerHandle
 

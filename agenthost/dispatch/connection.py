@@ -8,10 +8,10 @@ believes in it.
 import asyncio
 import os
 import time
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
+from msgspec import Struct
 
 from agenthost.dispatch import wire
 from agenthost.dispatch.token import Credentials, worker_token
@@ -25,8 +25,7 @@ REGISTER_SECONDS = 10.0
 PING_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerAddress:
+class ServerAddress(Struct, frozen=True, kw_only=True):
     """Where and how to reach the LiveKit server. `url` is ws(s):// or http(s)://; `proxy` an HTTP proxy's URL."""
 
     url: str

@@ -13,9 +13,10 @@ what to answer and what to do with a job it leaves to the `Desk` it is given.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from msgspec import Struct
 
 from agenthost.dispatch import wire
 from agenthost.dispatch.accepted import ASSIGNMENT_SECONDS, AcceptedOffers, Reserving
@@ -38,8 +39,7 @@ class RegistrationState(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadReport:
+class LoadReport(Struct, frozen=True, kw_only=True):
     """What the server is told of our load: `fraction` of the nearest limit in 0..1, and whether it is reached."""
 
     full: bool

@@ -9,10 +9,10 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from agenthost.config.model import Permissions
+from agenthost.values import Discreet
 
 WORKER_TOKEN_SECONDS = 600
 """How long a worker token may be used to open a socket; an open one outlives it."""
@@ -25,12 +25,13 @@ CALL_TOKEN_SECONDS = 60
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(Discreet, frozen=True, kw_only=True):
     """An API key pair of the LiveKit server."""
 
+    not_shown = frozenset({"api_secret"})
+
     api_key: str
-    api_secret: str = field(repr=False)
+    api_secret: str
 
 
 def worker_token(credentials: Credentials) -> str:

@@ -4,12 +4,12 @@ Source of the messages: `livekit_agent.proto` of livekit/protocol. What a server
 `Ignored`, never an error: a newer server must not end a host. Bytes that are no message at all raise ValueError.
 """
 
-from dataclasses import dataclass, field
-
 from google.protobuf.message import DecodeError
 from livekit.protocol import agent, models
+from msgspec import Struct
 
 from agenthost.jobs import Accept, JobStatus, JobType, Offer, ParticipantInfo, Reject, RoomInfo
+from agenthost.values import Discreet
 
 _TYPES = {
     JobType.ROOM: agent.JobType.JT_ROOM,
@@ -24,8 +24,7 @@ _STATUSES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
+class Registered(Struct, frozen=True, kw_only=True):
     """The server's answer to `register`."""
 
     worker_id: str
@@ -33,31 +32,29 @@ class Registered:
     node_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assigned:
+class Assigned(Discreet, frozen=True, kw_only=True):
     """The server gave us the job; `url` is empty when the worker's own URL holds."""
 
+    not_shown = frozenset({"token"})
+
     offer: Offer
-    token: str = field(repr=False)
+    token: str
     url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terminated:
+class Terminated(Struct, frozen=True, kw_only=True):
     """The server ended the job; it never says why."""
 
     job_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pong:
+class Pong(Struct, frozen=True, kw_only=True):
     """The answer to our ping of that `number`."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ignored:
+class Ignored(Struct, frozen=True, kw_only=True):
     """A message of a kind this host does not know (`kind` names it)."""
 
     kind: str

@@ -5,8 +5,8 @@ Labels are ids of agents and constants; names of rooms, people and their metadat
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -42,8 +42,7 @@ _HOST_GAUGES: tuple[tuple[str, str, Callable[[HostStatus], float]], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exposition:
+class Exposition(Struct, frozen=True, kw_only=True):
     """What a scrape is answered with."""
 
     body: bytes

@@ -11,9 +11,9 @@ Runs on the host's event loop.
 import ipaddress
 import socket
 from collections.abc import Callable
-from dataclasses import asdict
-from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from agenthost.config.model import HttpConfig
 from agenthost.endpoints.ports import refusal
@@ -126,9 +126,5 @@ def _is_loopback(name: str) -> bool:
 
 def _body(status: HostStatus) -> dict[str, Any]:
     """The status with what is derived from it. Its loads and counts are what the LiveKit server is told."""
-    own = asdict(status, dict_factory=_plain)
+    own = to_builtins(status)
     return {"ready": status.ready, "reason": status.reason, "jobs": status.jobs, "idle": status.idle, **own}
-
-
-def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: value.value if isinstance(value, Enum) else value for key, value in items}

@@ -1,17 +1,15 @@
 """What can happen to a host from outside or inside itself: commands in one queue with one consumer."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from agenthost.signals import Signalled
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """Every agent's code is proven and every registration was opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """Something the host cannot go on without failed; `error` becomes the exit code."""
 
     error: Exception

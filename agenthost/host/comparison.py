@@ -6,8 +6,10 @@ its files, never imported.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost.changes import CODE, PlanChange, diff
 from agenthost.config.examination import Loaded
@@ -25,8 +27,7 @@ _MOST_NAMES = 4  # of files; who edited more knows which
 Read = Callable[[], Loaded]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """The new plan and what it changes.
 
     `jobs` are the running ones of each agent, `edited` the files of its code that differ (of the base's with "" as the

@@ -7,8 +7,10 @@ taken before the handler is asked, the process is started after it. What is rese
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost.dispatch.registration import Registration
 from agenthost.errors import ProcessFailed
@@ -35,8 +37,7 @@ AGENT_NAME_ATTRIBUTE = "lk.agent.name"
 """Not the `lk.agent_name` that the server itself gives every agent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(Struct, frozen=True, kw_only=True):
     """A slot and a started process, held for a job until it is assigned."""
 
     decision: Decision

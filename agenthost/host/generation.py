@@ -9,9 +9,11 @@ run notice nothing.
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost import kernel
 from agenthost.code_values import CodeValues
@@ -35,8 +37,7 @@ ONLY_ROUTES = ""
 """The entrypoint of a template whose agent has none: its forks can only be hook processes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What all agents of a host share."""
 
     base: Base

@@ -9,21 +9,21 @@ import contextlib
 import gc
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
+from msgspec.structs import replace
 
 from agenthost import kernel
 from agenthost.cgroups import dies_as_one
 from agenthost.errors import ExitCode
 from agenthost.host.commands import Command, Failed, Started
 from agenthost.host.comparison import Read, reload_paths
+from agenthost.host.connector import HostConnector
 from agenthost.host.drain import drain
 from agenthost.host.fleet import Fleet
 from agenthost.host.host_status import host_status
 from agenthost.host.household import recovery_of
-from agenthost.host.name_lookup import NameLookup
 from agenthost.host.reconciler import UnusableCode, start
 from agenthost.host.registrar import Registrar
 from agenthost.host.reloading import Reloader
@@ -159,8 +159,7 @@ class Host:
             )
             self.surfaces = Surfaces(self, status=self.status, metrics=self.fleet.metrics)
             stack.push_async_callback(self.fleet.close)
-            connector = aiohttp.TCPConnector(resolver=NameLookup())
-            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            session = await stack.enter_async_context(aiohttp.ClientSession(connector=HostConnector()))
             self.fleet.registrar = Registrar(session, tasks=tasks, jobs=self.fleet.jobs)
             self.reloader = Reloader(
                 self.fleet,

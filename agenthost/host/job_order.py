@@ -1,8 +1,9 @@
 """`JobOrder`: everything one job is run with, and the message that hands it to its process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from agenthost.config.model import Limits, Permissions
 from agenthost.dispatch.token import Credentials, api_token, job_token
@@ -10,8 +11,7 @@ from agenthost.ipc.messages import StartJob
 from agenthost.jobs import Assignment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobOrder:
+class JobOrder(Struct, frozen=True, kw_only=True):
     """Everything a job is run with; `agent` is whose code, `receiver` whose registration.
 
     `attempt` is 1, and one more each time that its dispatch was made anew because the job was lost.

@@ -8,8 +8,9 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct, field
 
 from agenthost.config.model import LoadLimits
 from agenthost.dispatch.registration import LoadReport, Registration
@@ -28,8 +29,7 @@ HOST = ""
 """The whole host among the scopes of a limit; the others are agent ids."""
 
 
-@dataclass(slots=True)
-class _Scope:
+class _Scope(Struct):
     """One set of limits: the host's, or one agent's own. `custom` is the last value of the user's load function,
     `failure` why it has given none since."""
 
@@ -39,8 +39,7 @@ class _Scope:
     failure: str = ""
 
 
-@dataclass(slots=True)
-class _Sent:
+class _Sent(Struct):
     report: LoadReport | None = None
     at: float = -math.inf
     timer: asyncio.TimerHandle | None = None

@@ -10,8 +10,9 @@ open. It never raises: what cannot be read, or cannot be true, is left out of th
 import os
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agenthost import kernel
 from agenthost.cgroups import memory_limit, own_cgroup, parse_count, read_entry, read_number, read_text
@@ -26,8 +27,7 @@ _IMPOSSIBLE = 2.0
 _ROOT = Path("/")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineLoad:
+class MachineLoad(Struct, frozen=True, kw_only=True):
     """Averages of the last 5 s as ratios 0..1 of what the host may use; None where the system does not tell."""
 
     cpu: float | None
@@ -95,8 +95,7 @@ class _Average:
 # ── cpu ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _CpuTime:
+class _CpuTime(Struct, frozen=True, kw_only=True):
     """Cpu seconds used so far, as `source` counts them, and how many cpus may be used at once."""
 
     source: Path

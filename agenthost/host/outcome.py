@@ -1,13 +1,12 @@
 """How a job ended, from what the host knows when its process is gone. Pure: the end-of-a-job table of the design."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from agenthost.ipc.messages import Ended, InitFailed
 from agenthost.jobs import JobOutcome, OutcomeKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopIntent:
+class StopIntent(Struct, frozen=True, kw_only=True):
     """The host decided to end the job: `kind` STOPPED is a success on the wire, the others are failures.
 
     `error` is what a failure is told as; "": as its reason.

@@ -7,7 +7,9 @@ It ends when the server knows: who dispatches a job from then on is served by wh
 """
 
 import asyncio
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from agenthost.changes import AgentChange, PlanChange, diff
 from agenthost.dispatch.registration import LoadReport, Registration
@@ -32,8 +34,7 @@ class UnusableCode(EntrypointError):
         self.files = files
 
 
-@dataclass(slots=True)
-class Prepared:
+class Prepared(Struct):
     """What is new and runs already beside the old; thrown away when anything of it fails.
 
     `plan` and `change` are completed by what the new code says about itself, once it is imported.

@@ -12,9 +12,11 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost.config.findings import ConfigError
 from agenthost.config.findings_text import plain, render
@@ -35,8 +37,7 @@ MOST_BEGINNINGS = 10
 R = TypeVar("R", bound=PlanReport)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Attempt:
+class _Attempt(Struct, kw_only=True):
     """What one beginning of a reload has found so far; `found` and `prepared` only where it came so far."""
 
     found: Comparison | None = None

@@ -5,11 +5,11 @@ A slot is counted against the host and against the agent whose code runs. It is 
 """
 
 from collections import Counter
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class Slot(Struct, frozen=True, kw_only=True):
     """`agent` runs the code, `receiver` is the agent whose registration was asked."""
 
     job_id: str

@@ -4,8 +4,9 @@ The design's end-of-a-job table, the rows that the host decides: `limits.connect
 stacks, `limits.unresponsive` kills, `limits.max_duration` and `limits.empty_room` end the job politely.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from agenthost.config.model import Limits
 
@@ -21,8 +22,7 @@ class Concern(Enum):
     EMPTY_ROOM = "empty_room"
 
 
-@dataclass(slots=True, kw_only=True)
-class JobTimes:
+class JobTimes(Struct, kw_only=True):
     """Monotonic seconds. `alone_since` is when the last person left (or the job joined an empty room)."""
 
     started: float

@@ -16,35 +16,32 @@ process sends can make the host run code.
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any
+
+from msgspec import field
+from msgspec.structs import asdict
+
+from agenthost.values import Discreet
 
 PACKET_BYTES = 256 * 1024
 """The largest message to and from a template, one packet; a TemplateSpec with its environment is what needs it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Discreet, frozen=True, kw_only=True):
     """Base of all messages; subclasses hold only JSON values, bytes, and mappings of them."""
-
-    registry: ClassVar[dict[str, type["Message"]]] = {}
-
-    def __init_subclass__(cls) -> None:
-        Message.registry[cls.__name__] = cls
 
 
 # ── both ways, at the start ──────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hello(Message):
+class Hello(Message, frozen=True, kw_only=True):
     """A forked process is now a child of the host and has this pid."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready(Message):
+class Ready(Message, frozen=True, kw_only=True):
     """Prewarm is done; the process waits for its job (or its questions).
 
     `code` and `modules` as in TemplateReady, from a process that was not forked and had to find that out itself.
@@ -55,8 +52,7 @@ class Ready(Message):
     modules: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InitFailed(Message):
+class InitFailed(Message, frozen=True, kw_only=True):
     """User code failed before any job. `phase` is import, prewarm or handler; `file`/`line` the user's frame.
 
     `modules` are the files of the user's code that had been imported by then.
@@ -74,8 +70,7 @@ class InitFailed(Message):
 # ── templates ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseSpec(Message):
+class BaseSpec(Message, frozen=True, kw_only=True):
     """What the base template is to import besides livekit.rtc, and from where; known once the file is read.
 
     `forget` are variables that it was exec'd with and that nothing below it may see: the file takes key or secret from
@@ -87,13 +82,14 @@ class BaseSpec(Message):
     forget: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateSpec(Message):
+class TemplateSpec(Message, frozen=True, kw_only=True):
     """What an agent template is to be. `env` is the complete environment; `path` goes in front of sys.path."""
+
+    not_shown = frozenset({"env"})
 
     agent: str
     generation: int
-    env: Mapping[str, str] = field(repr=False)
+    env: Mapping[str, str]
     working_dir: str
     path: tuple[str, ...]
     entrypoint: str
@@ -107,15 +103,13 @@ class TemplateSpec(Message):
     log_levels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModulesLoaded(Message):
+class ModulesLoaded(Message, frozen=True, kw_only=True):
     """Some of the `modules` of the TemplateReady that follows: all of a large program are more than a packet."""
 
     modules: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateReady(Message):
+class TemplateReady(Message, frozen=True, kw_only=True):
     """The template has imported everything. `modules` are the files of user code it loaded, for the watcher.
 
     `threads` names what keeps it from forking (empty: it may fork): one text a thread, with the importing line.
@@ -129,12 +123,13 @@ class TemplateReady(Message):
     code: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForkProcess(Message):
+class ForkProcess(Message, frozen=True, kw_only=True):
     """Ask a template for one process; its channel, stdout, stderr and log pipe come along as descriptors.
 
     `credentials` are variables with LiveKit's key and secret, for code that is given them; else empty.
     """
+
+    not_shown = frozenset({"credentials"})
 
     number: int
     kind: str  # job | hook | template
@@ -142,16 +137,14 @@ class ForkProcess(Message):
     open_files: int | None = None
     log_level: str = "INFO"
     log_levels: Mapping[str, str] = field(default_factory=dict)
-    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave(Message):
+class Leave(Message, frozen=True, kw_only=True):
     """No more processes are wanted of this template. An end without it means that the host has died."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forked(Message):
+class Forked(Message, frozen=True, kw_only=True):
     """The process of request `number` was made, and is a child of the host.
 
     `pid` is 0 where the template has not been told; the process says Hello on its own channel in any case.
@@ -161,8 +154,7 @@ class Forked(Message):
     pid: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForkRefused(Message):
+class ForkRefused(Message, frozen=True, kw_only=True):
     """No process was made for request `number` (EAGAIN, a thread appeared …)."""
 
     number: int
@@ -172,32 +164,32 @@ class ForkRefused(Message):
 # ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartJob(Message):
+class StartJob(Message, frozen=True, kw_only=True):
     """Run this job now. `job` is the server's protobuf Job, unread by the host; times are in seconds."""
 
+    not_shown = frozenset({"job", "token", "api_token", "api_key", "api_secret", "metadata", "attributes", "settings"})
+
     job_id: str
-    job: bytes = field(repr=False)
+    job: bytes
     url: str
-    token: str = field(repr=False)
-    api_token: str = field(repr=False)
-    api_key: str = field(default="", repr=False)
-    api_secret: str = field(default="", repr=False)
+    token: str
+    api_token: str
+    api_key: str = ""
+    api_secret: str = ""
     worker_id: str
     agent: str
     room: str
     identity: str
     name: str
-    metadata: str = field(repr=False)
-    attributes: Mapping[str, str] = field(repr=False)
-    settings: Mapping[str, Any] = field(repr=False)
+    metadata: str
+    attributes: Mapping[str, str]
+    settings: Mapping[str, Any]
     attempt: int
     session_end_seconds: float
     shutdown_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopJob(Message):
+class StopJob(Message, frozen=True, kw_only=True):
     """End now, politely. `grace_seconds` is for the entrypoint, `budget_seconds` (if any) for everything together."""
 
     reason: str
@@ -205,51 +197,46 @@ class StopJob(Message):
     budget_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiToken(Message):
+class ApiToken(Message, frozen=True, kw_only=True):
     """A fresh token for `ctx.api`; the old one is about to expire."""
 
-    token: str = field(repr=False)
+    not_shown = frozenset({"token"})
+
+    token: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLevels(Message):
+class LogLevels(Message, frozen=True, kw_only=True):
     """The log level changed (live)."""
 
     level: str
     levels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started(Message):
+class Started(Message, frozen=True, kw_only=True):
     """The entrypoint is being called."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connected(Message):
+class Connected(Message, frozen=True, kw_only=True):
     """The job joined its room."""
 
     room_sid: str
     participant_sid: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heartbeat(Message):
+class Heartbeat(Message, frozen=True, kw_only=True):
     """The job's loop turns. Sent once a second while a job runs. `people` are the participants that are no agents."""
 
     people: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopping(Message):
+class Stopping(Message, frozen=True, kw_only=True):
     """The job began to end, by itself or because it was asked; `phase` is entrypoint, session_end or callbacks."""
 
     phase: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended(Message):
+class Ended(Message, frozen=True, kw_only=True):
     """The last word of a job process. `kind` is a value of `jobs.OutcomeKind`; `traceback` is for the log."""
 
     kind: str
@@ -261,39 +248,39 @@ class Ended(Message):
 # ── the hook process ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskHandler(Message):
+class AskHandler(Message, frozen=True, kw_only=True):
     """Ask `requests.handler` about one offer; `accept` is what the rules would answer with."""
 
+    not_shown = frozenset({"job", "metadata", "attributes"})
+
     number: int
-    job: bytes = field(repr=False)
+    job: bytes
     identity: str
     name: str
-    metadata: str = field(repr=False)
-    attributes: Mapping[str, str] = field(repr=False)
+    metadata: str
+    attributes: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerAnswer(Message):
+class HandlerAnswer(Message, frozen=True, kw_only=True):
     """`action` is accept, reject, terminate or error (then `detail` says what went wrong)."""
+
+    not_shown = frozenset({"metadata", "attributes"})
 
     number: int
     action: str
     identity: str = ""
     name: str = ""
-    metadata: str = field(default="", repr=False)
-    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskLoad(Message):
+class AskLoad(Message, frozen=True, kw_only=True):
     number: int
     active_jobs: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadAnswer(Message):
+class LoadAnswer(Message, frozen=True, kw_only=True):
     """`load` None: the function raised or gave no number; `detail` says which."""
 
     number: int
@@ -303,7 +290,7 @@ class LoadAnswer(Message):
 
 def encode(message: Message) -> bytes:
     """One message as UTF-8 JSON; the frame around it is the channel's business."""
-    body = {f.name: getattr(message, f.name) for f in fields(message)}
+    body = asdict(message)
     return json.dumps([type(message).__name__, body], default=_plain, separators=(",", ":")).encode()
 
 
@@ -311,10 +298,15 @@ def decode(data: bytes) -> Message:
     """The opposite of `encode`. Raises ValueError for anything that is not exactly one known message."""
     try:
         name, body = json.loads(data)
-        cls = Message.registry[name]
+        cls = _kinds()[name]
         return cls(**{key: _revive(key, value, cls) for key, value in body.items()})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
+
+
+@cache
+def _kinds() -> Mapping[str, type[Message]]:
+    return {cls.__name__: cls for cls in Message.__subclasses__()}
 
 
 def _plain(value: Any) -> Any:
@@ -323,12 +315,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Message):
-        return {f.name: getattr(value, f.name) for f in fields(value)}
+        return asdict(value)
     raise TypeError(f"{type(value).__name__} cannot cross the process border")
 
 
 def _revive(key: str, value: Any, cls: type[Message]) -> Any:
-    kind = cls.__dataclass_fields__[key].type
+    kind = cls.__annotations__[key]
     if kind is bytes:
         return base64.b64decode(value)
     if kind == tuple[str, ...]:

@@ -1,16 +1,18 @@
 """Where a LiveKit server is and the pair that signs for it; nothing that acts."""
 
 import secrets
-from dataclasses import dataclass, field
+
+from agenthost.values import Discreet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class Connection(Discreet, frozen=True, kw_only=True):
     """A LiveKit server as its users need it. `url` is ws(s) or http(s)."""
+
+    not_shown = frozenset({"api_secret"})
 
     url: str
     api_key: str
-    api_secret: str = field(repr=False)
+    api_secret: str
 
 
 def new_key_pair() -> tuple[str, str]:

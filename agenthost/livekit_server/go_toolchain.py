@@ -5,8 +5,9 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agenthost.errors import LocalServerError
 from agenthost.livekit_server.command import Report, run
@@ -15,8 +16,7 @@ _OLDEST = (1, 21)  # the first that fetches a newer toolchain by itself
 _VERSION = re.compile(r"go version go(\d+)\.(\d+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Go:
+class Go(Struct, frozen=True, kw_only=True):
     """A usable `go`. `own`: ours, so that its caches are ours to throw away."""
 
     path: Path

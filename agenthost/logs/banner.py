@@ -5,7 +5,8 @@ Only the facts live here; console.py lays them out for people, and as log lines 
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.jobs import JobType
 
@@ -16,8 +17,7 @@ _EVERY: Mapping[JobType, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BannerAgent:
+class BannerAgent(Struct, frozen=True, kw_only=True):
     """One agent. `registers` False: it is reached only through the rules of others."""
 
     id: str
@@ -42,8 +42,7 @@ class BannerAgent:
         return f"agenthost dispatch {shlex.quote(self.agent_name)} --room my-room"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Banner:
+class Banner(Struct, frozen=True, kw_only=True):
     """`http` is the bound address (`127.0.0.1:8081`), None without HTTP; `idle_processes` is the sum of all agents.
 
     `local_server`: the LiveKit server was started by this host and ends with it.

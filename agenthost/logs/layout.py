@@ -8,7 +8,8 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.differences import Difference
 from agenthost.logs.banner import Banner
@@ -26,8 +27,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\
 _BARE = re.compile(r"""[^\s"'=]+""")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
+class Columns(Struct, frozen=True, kw_only=True):
     """One line of the log in the order of its columns; `source` is "" unless a logger of user code spoke.
 
     `block` is a text of several lines that the event carries: findings with their snippets. `changed` has a row for
@@ -104,8 +104,7 @@ class PlainLines:
         return "\n".join(["", banner_title(banner), "", *rows, ""]) + "\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BannerRow:
+class BannerRow(Struct, frozen=True, kw_only=True):
     """One row of the banner; label and kind are padded. `is_agent`: the label is an agent's id."""
 
     label: str

@@ -8,7 +8,9 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost.logs.events import FIELDS
 from agenthost.logs.tracebacks import format_traceback
@@ -19,8 +21,7 @@ _DEPTH = 6
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", FIELDS, TRACEBACK}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
+class LogLine(Struct, frozen=True, kw_only=True):
     """`created` is in seconds since the epoch, `level` the number; `fields` are JSON values in the order given."""
 
     created: float

@@ -1,6 +1,6 @@
 """Bytes of a pipe, however cut, into lines and groups of lines. Pure: time is an argument, nothing is read here."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from agenthost.logs.lines import MAX_LINE
 
@@ -48,8 +48,7 @@ def _cut(line: bytes, length: int) -> bytes:
     return line[:MAX_LINE] + f"… (cut, {length} bytes)".encode()
 
 
-@dataclass(slots=True)
-class LineGroup:
+class LineGroup(Struct):
     """Lines of stderr that came close together, to be told as one: a traceback, a native library's dump.
 
     A group ends after 50 ms of silence (1 s within a traceback), after 1 s in all, or at 32 KiB.

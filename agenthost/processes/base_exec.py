@@ -8,7 +8,8 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
@@ -24,8 +25,7 @@ THREAD_LIMITS = {
 cannot fork."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostIdentity:
+class HostIdentity(Struct, frozen=True, kw_only=True):
     """What marks all processes of one host, and the soft limit of open files that they shall have."""
 
     host_id: str
@@ -37,8 +37,7 @@ class HostIdentity:
         return cls(host_id=secrets.token_hex(16), open_files=kernel.raise_open_files())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseProcess:
+class BaseProcess(Struct, frozen=True, kw_only=True):
     """An exec'd base that has not been told anything yet; `ends` are ours."""
 
     identity: HostIdentity

@@ -5,14 +5,14 @@ Made in the host, where nothing is inheritable; `theirs` travel to a template as
 
 import os
 import socket
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import PACKET_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessEnds:
+class ProcessEnds(Struct, frozen=True, kw_only=True):
     """`stdout`, `stderr`, `log` are the ends we read; `theirs` is (channel, stdout, stderr, log) for the process."""
 
     channel: socket.socket

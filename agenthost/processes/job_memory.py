@@ -5,9 +5,10 @@ what it shares with its template.
 """
 
 import os
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+from msgspec import Struct
 
 from agenthost import kernel
 
@@ -25,8 +26,7 @@ class MemoryVerdict(Enum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryReport:
+class MemoryReport(Struct, frozen=True, kw_only=True):
     """A measurement that calls for something. `used` is the private memory in bytes; `verdict` is WARN or STOP."""
 
     used: int

@@ -7,7 +7,8 @@ fail or die young, so that broken code cannot eat the machine; a job that needs 
 """
 
 import asyncio
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import Message
@@ -25,8 +26,7 @@ STABLE_SECONDS = 10.0  # an idle process that lived this long was good: its deat
 _DUMP_SECONDS = 1.0  # faulthandler writes in a signal handler; this is for a busy machine to read the pipe
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolStatistics:
+class PoolStatistics(Struct, frozen=True, kw_only=True):
     """`failures`: idle processes in a row that died before they were ready."""
 
     idle: int

@@ -11,7 +11,8 @@ import asyncio
 import os
 import signal
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost import kernel
 
@@ -19,8 +20,7 @@ _REMEMBERED = 1024
 _LOOK_AGAIN_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class ExitStatus:
+class ExitStatus(Struct, frozen=True):
     """How a process ended: an exit code, or the signal that killed it. `max_rss` is in bytes, 0 when unknown."""
 
     code: int | None

@@ -9,7 +9,6 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from agenthost import kernel
@@ -19,6 +18,7 @@ from agenthost.processes.base_exec import HostIdentity
 from agenthost.processes.child_process import START_ATTEMPTS, ChildProcess, TemplateGone
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.templates import Template
+from agenthost.values import Discreet
 
 P = TypeVar("P", bound=ChildProcess)
 
@@ -50,15 +50,16 @@ async def start_process(starter: Starter, kind: str, make: Callable[[], P]) -> P
     raise AssertionError("unreachable")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForkStarter:
+class ForkStarter(Discreet, frozen=True, kw_only=True):
     """Forks from a loaded template: 1 to 4 ms, and only what the process writes to is its own memory."""
+
+    not_shown = frozenset({"credentials"})
 
     template: Template
     open_files: int | None
     log_level: str
     log_levels: Mapping[str, str]
-    credentials: Mapping[str, str] = field(repr=False)
+    credentials: Mapping[str, str]
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         ends = ProcessEnds.open()
@@ -74,14 +75,15 @@ class ForkStarter:
         self.template.fork(request, ends, process)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpawnStarter:
+class SpawnStarter(Discreet, frozen=True, kw_only=True):
     """Execs an interpreter that imports the agent's code anew: a second of CPU, tens of megabytes, but no fork."""
+
+    not_shown = frozenset({"credentials"})
 
     spec: TemplateSpec
     identity: HostIdentity
     open_files: int | None
-    credentials: Mapping[str, str] = field(repr=False)
+    credentials: Mapping[str, str]
 
     async def start(self, process: ChildProcess, kind: str) -> None:
         ends = ProcessEnds.open()

@@ -11,8 +11,10 @@ import itertools
 import signal
 import socket
 from collections import deque
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
@@ -63,8 +65,7 @@ class Asked(Protocol):
         """There will be no such process."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     """A fork that is to be asked for."""
 
     number: int

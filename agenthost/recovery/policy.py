@@ -5,8 +5,9 @@ looked at is served by nobody (`unserved`, `Sightings`).
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from agenthost.config.model import Restart
 from agenthost.jobs import JobOutcome, JobStatus
@@ -22,8 +23,7 @@ _FAILED_BEFORE = frozenset({"", "entrypoint failed", ROOM_LOST, "memory"})
 """What a job that died on its way out was leaving for: after any other reason it had done its work."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class Again(Struct, frozen=True, kw_only=True):
     """Bring it back after `delay` seconds, as attempt number `attempt`; `needs_people`: only if somebody is there."""
 
     attempt: int
@@ -31,8 +31,7 @@ class Again:
     needs_people: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True, kw_only=True):
     """It failed, and was brought back as often as it may be."""
 
     attempts: int
@@ -86,8 +85,7 @@ def service(dispatch: DispatchInfo, members: Sequence[Member]) -> Service:
     return Service.UNSERVED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """When an unserved dispatch is believed to be one: older than `age` seconds, in two looks `spacing` apart.
 
     The server lists jobs up to 5 s late, a dead agent's participant stays 20 s, and a living one may be away for as

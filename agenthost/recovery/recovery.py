@@ -5,8 +5,9 @@ never told. The host tells it what happens; what it needs to know it asks a `Hou
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from agenthost.config.model import LiveKitConfig
 from agenthost.errors import AgentHostError
@@ -49,8 +50,7 @@ class Household(Protocol):
         """The server will not tell this job's end any more: it takes it for ended."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecoveryTimes:
+class RecoveryTimes(Struct, frozen=True, kw_only=True):
     """All waits, in seconds."""
 
     pace: Pace = field(default_factory=Pace)

@@ -7,8 +7,9 @@ that is removed without it could be the new agent of another host.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from agenthost.errors import AgentHostError, CallRefused, ConnectionLost
 from agenthost.recovery.server_api import ServerApi
@@ -29,8 +30,7 @@ class Result(Enum):
     LOST = "the server took the deletion and nothing after it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redispatched:
+class Redispatched(Struct, frozen=True, kw_only=True):
     """`dispatch_id` is the new one, where there is one."""
 
     result: Result

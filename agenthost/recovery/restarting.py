@@ -8,8 +8,9 @@ import asyncio
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from agenthost.config.model import Restart
 from agenthost.errors import AgentHostError, ConnectionLost
@@ -33,8 +34,7 @@ T = TypeVar("T")
 Spawn = Callable[[Coroutine[None, None, None]], "asyncio.Task[None]"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedJob:
+class EndedJob(Struct, frozen=True, kw_only=True):
     """A job of this host whose process is gone.
 
     agent     whose code ran; `restart` is that agent's policy

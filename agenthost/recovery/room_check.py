@@ -7,7 +7,8 @@ for a job whose registration has reconnected since, and no second one for a job 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.errors import AgentHostError
 from agenthost.jobs import RoomInfo
@@ -18,8 +19,7 @@ from agenthost.recovery.terminations import dispatch_stands
 CHECK_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoubtfulJob:
+class DoubtfulJob(Struct, frozen=True, kw_only=True):
     """A job that the server may have forgotten. `joined`: it was in its room once.
 
     `dispatch_id`: the job is to end with this dispatch, and the server would not tell ("": a restarted server forgets

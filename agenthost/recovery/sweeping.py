@@ -10,7 +10,8 @@ import heapq
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agenthost.errors import AgentHostError, ConnectionLost
 from agenthost.jobs import Offer, RoomInfo
@@ -27,8 +28,7 @@ FULL = "full"
 _FORGET_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Pace(Struct, frozen=True, kw_only=True):
     """rooms_per_second  the most looks of one host
     cycle            seconds between two lists of all rooms, at least; each host takes up to half as long again
     missed           seconds until the first look at a room whose offer this host could not take
@@ -39,8 +39,7 @@ class Pace:
     missed: float = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class Watched(Struct, frozen=True, kw_only=True):
     """An agent whose dispatches are looked for. `refusal` says why this host would not take an offer now ("" if it
     would); `sweep`: in all rooms, not only in those whose offer it could not take."""
 
@@ -52,8 +51,7 @@ class Watched:
     refusal: Callable[[Offer], str]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Due:
+class _Due(Struct, frozen=True, order=True):
     """A look that is planned for a moment of the monotonic clock."""
 
     at: float

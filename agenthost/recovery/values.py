@@ -1,9 +1,11 @@
 """What the host asks the LiveKit server about its rooms, as values; nothing here acts. Runs in the host."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from agenthost.jobs import JobType, Offer, RoomInfo
+from agenthost.values import Discreet
 
 ATTEMPT_ATTRIBUTE = "agenthost.attempt"
 """The attribute of a dispatch that counts how often it was made anew; without it: never."""
@@ -11,8 +13,7 @@ ATTEMPT_ATTRIBUTE = "agenthost.attempt"
 _PEOPLE = frozenset({"standard", "sip", "connector"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(Struct, frozen=True, kw_only=True):
     """A participant of a room. `kind` is lower case; `agent_name` is None for whoever is no agent of a dispatch."""
 
     identity: str
@@ -26,19 +27,20 @@ class Member:
         return self.kind in _PEOPLE and not self.hidden
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchInfo:
+class DispatchInfo(Discreet, frozen=True, kw_only=True):
     """A dispatch as the server lists it. `created_at` is in seconds since the epoch, by the server's clock.
 
     `ended`: its offer was answered with "nobody shall serve it", the one end that the server remembers.
     """
 
+    not_shown = frozenset({"metadata", "attributes"})
+
     id: str
     room: str
     agent_name: str
     deployment: str = ""
-    metadata: str = field(default="", repr=False)
-    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
     created_at: float = 0.0
     ended: bool = False
 

@@ -7,25 +7,23 @@ everything else is `Unknown`, with its text. Pure.
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Literal:
+class Literal(Struct, frozen=True, kw_only=True):
     """A number (`math.inf` is one), text, boolean, None, or a list of such."""
 
     value: object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
+class Function(Struct, frozen=True, kw_only=True):
     """A function that the file can name: `reference` is `module:attribute`."""
 
     reference: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
+class Variable(Struct, frozen=True, kw_only=True):
     """An environment variable. `default` None: there is none, and `required` says whether the script insists on it."""
 
     name: str
@@ -33,15 +31,13 @@ class Variable:
     required: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class Named(Struct, frozen=True, kw_only=True):
     """Something of livekit-agents by its full name: `livekit.agents.WorkerType.ROOM`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """A call of something of livekit-agents. `positional` in order, `keywords` by name."""
 
     name: str
@@ -49,8 +45,7 @@ class Call:
     keywords: Mapping[str, "Value"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unknown:
+class Unknown(Struct, frozen=True, kw_only=True):
     """Only running the script would tell. `text` is the expression."""
 
     text: str

@@ -2,9 +2,10 @@
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+
+from msgspec import Struct
 
 from agenthost.config.editor_schema import editor_schema_text
 from agenthost.config.subjects import KINDS, SubjectKind
@@ -21,8 +22,7 @@ GUIDE_WIDTH = 118
 _STARTER_ENTRYPOINT = "my_agent:entrypoint"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewFile:
+class NewFile(Struct, frozen=True, kw_only=True):
     """One file to be written. `name` is relative to the folder; `about` says in a few words what it is."""
 
     name: str
@@ -30,8 +30,7 @@ class NewFile:
     about: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class Written(Struct, frozen=True, kw_only=True):
     """What became of a file: written, or kept because it was there before."""
 
     file: NewFile

@@ -8,8 +8,9 @@ Understood are `WorkerOptions(...)` and its successor `ServerOptions(...)`, `Age
 import ast
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agenthost.errors import EntrypointError, UsageError
 from agenthost.scaffold.expressions import Call, Expressions, Function, Literal, Named, Unknown, Value
@@ -29,8 +30,7 @@ _RENAMED = {
 _PROPERTIES = ("setup_fnc", "load_fnc", "log_level")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(Struct, frozen=True, kw_only=True):
     """One option of livekit-agents, by its name in WorkerOptions, with what it is set to and where."""
 
     name: str
@@ -38,8 +38,7 @@ class Setting:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
+class Script(Struct, frozen=True, kw_only=True):
     """`name` is how the script was called; `settings` hold the last value of each option, in the order found."""
 
     name: str

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from agenthost.config.units import format_duration
 from agenthost.scaffold.expressions import Call, Function, Literal, Named, Value, Variable
@@ -12,8 +13,7 @@ from agenthost.scaffold.script import Script, Setting, describe
 Keys = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Translation:
+class Translation(Struct, frozen=True, kw_only=True):
     """`keys` is the file's data, nested; `notes` are sentences about what the reader has to decide."""
 
     keys: Mapping[str, Any]
@@ -24,8 +24,7 @@ class _NotTaken(Exception):
     """An option cannot be taken over; the text says why, and what to do."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Target:
+class _Target(Struct, kw_only=True):
     """The file while it is being put together."""
 
     keys: dict[str, Any] = field(default_factory=dict)

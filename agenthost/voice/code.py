@@ -7,12 +7,12 @@ livekit-agents' own host is started.
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, get_type_hints
 
 from livekit.agents import JobContext, WorkerOptions
 from livekit.agents import worker as agents_worker
+from msgspec import Struct, field
 
 from agenthost.child.entrypoint import Entrypoint, as_awaitable
 from agenthost.errors import EntrypointError
@@ -30,8 +30,7 @@ _NO_SESSION = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceCode:
+class VoiceCode(Struct, frozen=True, kw_only=True):
     """None: the user gave no such function. `options` holds every option of their object by its own name.
 
     `defaults` are livekit-agents' values of the same options. `server` is the user's AgentServer, where there is one.

@@ -5,11 +5,11 @@ script.py     run as `python script.py` would; what it hands to `cli.run_app(…
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from livekit.agents import WorkerOptions
+from msgspec import Struct
 
 from agenthost.child.entrypoint import import_module
 from agenthost.child.missing_packages import hint
@@ -22,8 +22,7 @@ _PREFERRED = ("app", "server", "agent")
 _MAIN = "__main__"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """`file` and `line` are where the code hands it over; "" and 0 where it only stands in a module."""
 
     agent: object

@@ -3,10 +3,10 @@
 import importlib
 import logging
 import os
-from dataclasses import replace
 from typing import Any
 
 from livekit.agents.cli.log import NOISY_LOGGERS
+from msgspec.structs import replace
 
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.entrypoint import Entrypoint

@@ -6,10 +6,10 @@ is missing, instead of failing in the middle of a call.
 
 import importlib
 import inspect
-from dataclasses import dataclass
 from typing import Any
 
 from livekit.agents.version import __version__
+from msgspec import Struct
 
 from agenthost.child.missing_packages import TRIED, untried
 from agenthost.errors import EntrypointError
@@ -18,8 +18,7 @@ from agenthost.logs.events import get_logger
 log = get_logger("voice")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """`names` are attributes of `owner`, `arguments` what calling it takes."""
 
     owner: str

@@ -8,8 +8,9 @@ many programs save by deleting and making anew.
 import stat
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agenthost.watching.fingerprints import ABSENT, digest
 from agenthost.watching.places import Interest, Selection, Survey, survey
@@ -21,8 +22,7 @@ _SLACK_SECONDS = 0.02  # the kernel's file times lag behind its clock by up to a
 Signature = tuple[int, int, int, int, int]
 
 
-@dataclass(slots=True, kw_only=True)
-class _File:
+class _File(Struct, kw_only=True):
     """`reported` is the digest that the owner knows of, `digest` and `signature` those of the last look."""
 
     reported: str
@@ -31,8 +31,7 @@ class _File:
     racy: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """The files that differ from what was reported, by whether that is sure to last."""
 
     settled: frozenset[Path]

@@ -6,16 +6,16 @@ directories of every link on the way to a file, and in them the names that are p
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from agenthost.watching.noise import is_noise_file, is_noise_folder
 
 _MOST_LINKS = 40  # as in the kernel: more is a loop
 
 
-@dataclass(slots=True, kw_only=True)
-class Interest:
+class Interest(Struct, kw_only=True):
     """What matters in one directory: entries called `names`, `any_file` that is no noise, or any `code` (`*.py`).
 
     `identity` is the directory's device and inode: another directory of the same path needs another watch.
@@ -35,8 +35,7 @@ class Interest:
         return (self.any_file or (self.code and name.endswith(".py"))) and not is_noise_file(name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True):
     """What somebody wants watched: files, folders of which any file counts, and folders of code."""
 
     paths: frozenset[Path] = frozenset()
@@ -48,8 +47,7 @@ class Selection:
         return file in self.paths or any(parent in roots for parent in file.parents)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class Survey(Struct, frozen=True, kw_only=True):
     """What there is now. `files` also has the selected paths that do not exist; `interests` are by real directory."""
 
     files: frozenset[Path]

@@ -10,12 +10,12 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from livekit.protocol.agent import Job
+from msgspec.structs import asdict
 
 from agenthost.ipc.channel import FrameReader, frame
 from agenthost.ipc.messages import Ended, Message, Ready, StartJob, StopJob, TemplateSpec, decode
@@ -172,7 +172,7 @@ class JobTemplate:
         ours, theirs = socket.socketpair()
         descriptors = [os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for file in files]
         with theirs:
-            values = {each.name: getattr(spec, each.name) for each in fields(spec)}
+            values = asdict(spec)
             pid = int(self._ask({"kind": kind, "spec": values}, [theirs.fileno(), *descriptors]))
         for descriptor in descriptors:
             os.close(descriptor)

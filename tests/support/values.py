@@ -1,10 +1,11 @@
 """Complete values for unit tests, with only what a test is about written in the test."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from agenthost.config.conditions import Condition, parse_condition
 from agenthost.config.model import (

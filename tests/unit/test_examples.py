@@ -1,12 +1,12 @@
 """Examples of a file, decided by its rules."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from agenthost.config.loading import Options, examine_text, loaded
 from agenthost.config.model import AcceptTemplate, Action, Config, RequestExample

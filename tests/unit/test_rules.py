@@ -1,9 +1,8 @@
 """Decisions: which rule decides, whose code runs, with which permissions, under which name."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from agenthost.config.model import AcceptTemplate, Action, AgentConfig, Place, RuleConfig
 from agenthost.jobs import Accept, JobType, Offer, Reject

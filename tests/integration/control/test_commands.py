@@ -5,11 +5,12 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from msgspec.structs import replace
 
 from agenthost.cli.main import main
 from agenthost.config.findings import Finding, Severity

@@ -1,6 +1,6 @@
 """What is wrong with an entry of `tests:` before it runs."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agenthost.config.example_checks import check_example, receiver_of
 from tests.support.values import make_agent, make_example, make_requests, make_rule

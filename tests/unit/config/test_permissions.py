@@ -1,8 +1,7 @@
 """Permissions only get narrower."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from agenthost.config.permissions import narrow, restrict, widened
 from tests.support.values import EVERYTHING

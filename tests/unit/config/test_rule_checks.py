@@ -1,9 +1,9 @@
 """What is wrong with rules that are each well written."""
 
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agenthost.config.findings import Severity
 from agenthost.config.model import AcceptTemplate, Action, AgentConfig, RuleConfig

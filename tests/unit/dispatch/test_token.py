@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from typing import Any
 
 import jwt
 import pytest
+from msgspec.structs import replace
 
 from agenthost.config.model import Permissions
 from agenthost.dispatch.token import Credentials, api_token, job_token, worker_token

@@ -5,11 +5,11 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from msgspec.structs import replace
 
 from agenthost.config.model import HttpConfig
 from agenthost.endpoints import Endpoints

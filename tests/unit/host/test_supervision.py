@@ -1,6 +1,6 @@
 """What is due for a running job, from its times alone."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agenthost.config.model import Limits
 from agenthost.host.supervision import Concern, JobTimes, concerns

@@ -2,9 +2,9 @@
 
 import logging
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agenthost.jobs import JobType
 from agenthost.logs.banner import Banner, BannerAgent
