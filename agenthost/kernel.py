@@ -270,10 +270,17 @@ def session_of(pid: int) -> int | None:
 
 def started_with(pid: int, variable: str, value: str) -> bool:
     """Whether the program that runs in `pid` was exec'd with this environment variable; False where unknown."""
+    return start_variable(pid, variable) == value
+
+
+def start_variable(pid: int, name: str) -> str | None:
+    """What this environment variable was when the program that runs in `pid` was exec'd; None where unknown."""
     try:
-        return f"{variable}={value}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return False
+        return None
+    begin = f"{name}=".encode()
+    return next((os.fsdecode(each[len(begin) :]) for each in environment if each.startswith(begin)), None)
 
 
 def private_memory(pid: int) -> int | None:
