@@ -28,6 +28,10 @@ PROCESS_NUMBER = "AGENTHOST_PROCESS"
 PAIR_PREFIX = "LIVEKIT_API_"
 """How the variables begin by which LiveKit's programs know the API key and secret."""
 
+HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Blocked in a process of ours from its exec until it has its handlers: it cannot be told apart from its host before
+it has made a session of its own. Not every Python can have the exec make it (those that uv installs cannot)."""
+
 _IOLBF = 1
 _MADV_COLLAPSE = 25
 _PR_SET_PDEATHSIG = 1

@@ -51,6 +51,12 @@ def wait_for_host(intermediate: int, host_pid: int) -> None:
         os._exit(1)  # the host was killed, or is not a subreaper: nobody would look after this process
 
 
+def stand_alone() -> None:
+    """What a process does first that was exec'd: end with the host, and have a session of its own (`kernel.HELD_BACK`)."""
+    kernel.die_with_parent()
+    os.setsid()
+
+
 def take_over(descriptors: Descriptors) -> None:
     """Make the host's pipes this process's standard streams and give it a session of its own."""
     os.setsid()

@@ -111,6 +111,6 @@ class SpawnStarter:
                 (os.POSIX_SPAWN_DUP2, channel, 3),
                 (os.POSIX_SPAWN_DUP2, log, 4),
             ],
-            setsid=True,
+            setsigmask=kernel.HELD_BACK,
         )
         process.adopt(pid)

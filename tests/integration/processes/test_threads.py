@@ -77,8 +77,12 @@ async def test_ffi_used_when_imported_makes_processes_spawn(start: Start) -> Non
 
 
 async def test_fork_is_obeyed_in_spite_of_threads(start: Start) -> None:
-    """`start_method: fork` is the user's risk: forked, without a word, and without the thread."""
-    agent = await start(PYTHON_THREAD, start_method="fork")
+    """`start_method: fork` is the user's risk: forked, without a word, and without the thread. Not even a warning of
+    Python's, which this code makes an error."""
+    strict = (
+        "import warnings\nwarnings.filterwarnings('error', message='.*multi-threaded', category=DeprecationWarning)\n"
+    )
+    agent = await start(strict + PYTHON_THREAD, start_method="fork")
     assert await agent.run() == {"threads": ["MainThread"]}
     assert agent.host.events("forking is not safe") == []
 

@@ -28,7 +28,9 @@ async def home() -> AsyncIterator[ProcessHome]:
 
 def spawn(*command: str, session: bool = False, env: dict[str, str] | None = None) -> int:
     """A child that nobody waits for but the reaper."""
-    return os.posix_spawnp(command[0], command, {**os.environ, **(env or {})}, setsid=session)
+    if session:
+        command = ("setsid", *command)  # not every Python can have the exec make it
+    return os.posix_spawnp(command[0], command, {**os.environ, **(env or {})})
 
 
 async def ended(home: ProcessHome, pid: int) -> ExitStatus:

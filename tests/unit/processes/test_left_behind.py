@@ -38,7 +38,8 @@ async def test_daemon_that_is_not_exec_d_yet_is_found_later(home: ProcessHome, m
     go, proceed = os.pipe()
     command = f"read line; exec env {kernel.PROCESS_NUMBER}=12 sleep 60"
     stdin = [(os.POSIX_SPAWN_DUP2, go, 0)]
-    daemon = os.posix_spawnp("sh", ["sh", "-c", command], os.environ, setsid=True, file_actions=stdin)
+    program = ["setsid", "sh", "-c", command]
+    daemon = os.posix_spawnp("setsid", program, os.environ, file_actions=stdin)
     os.close(go)
     dead = spawn("true", session=True)
     await ended(home, dead)
