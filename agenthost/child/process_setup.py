@@ -52,7 +52,7 @@ def wait_for_host(intermediate: int, host_pid: int) -> None:
 
 
 def stand_alone() -> None:
-    """What a process does first that was exec'd: end with the host, and have a session of its own (`kernel.HELD_BACK`)."""
+    """For a process that was exec'd: end with the host, and have a session of its own (see `kernel.HELD_BACK`)."""
     kernel.die_with_parent()
     os.setsid()
 
