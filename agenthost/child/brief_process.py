@@ -6,6 +6,7 @@ every job: half of what a job costs, while nothing but the fork is done with the
 """
 
 import ctypes
+import errno
 import functools
 import os
 import resource
@@ -24,6 +25,9 @@ _BELOW = 32 * 1024  # our own frames, and those of the call that makes the proce
 _STACK_BYTES = 1024 * 1024  # what we count on, below: what is forked goes on there for all its life
 
 _POINTER_FILE = "/proc/self/syscall"  # number and arguments of the system call that is at it, stack pointer, place
+
+_NOT_ALLOWED = (errno.EPERM, errno.EINVAL, errno.ENOSYS)
+"""How a sandbox refuses what it does not know, which a fork is not."""
 
 _THREAD_LEFT = b"""\
 a handler of os.register_at_fork, of your code or of what it imports, has started a thread while a process was forked: \
@@ -49,7 +53,10 @@ def run_briefly(body: Callable[[], int]) -> int | None:
     stack = ctypes.c_void_p((top - _BELOW) & ~0xFF)
     pid: int = kernel.libc_with_gil().clone(called, stack, _SHARING | _CLONE_VFORK | signal.SIGCHLD, None)
     if pid < 0:
-        raise kernel.last_error("clone")
+        error = kernel.last_error("clone")
+        if error.errno in _NOT_ALLOWED:
+            return None
+        raise error
     return pid
 
 

@@ -17,7 +17,7 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 FFI = """
 from livekit import rtc
-source = rtc.AudioSource(48000, 1)
+source = rtc.AudioSource(48000, 1, loop=asyncio.new_event_loop())  # without a loop Python 3.14 makes none
 
 async def entrypoint(ctx: JobContext) -> None:
     tell(ctx, works=str(rtc.AudioSource(48000, 1).sample_rate))
@@ -71,7 +71,7 @@ async def test_ffi_used_when_imported_makes_processes_spawn(start: Start) -> Non
     agent = await start(FFI)
     line = await agent.host.wait_event("forking is not safe")
     assert "livekit FFI" in line.fields["reason"]
-    number = (agent.folder / "my_agent.py").read_text().splitlines().index("source = rtc.AudioSource(48000, 1)") + 1
+    number = (agent.folder / "my_agent.py").read_text().splitlines().index(FFI.splitlines()[2]) + 1
     assert f"my_agent.py:{number}" in line.fields["reason"]
     assert await agent.run() == {"works": "48000"}
 
