@@ -120,6 +120,8 @@ async def test_closing_waits_for_no_job(
     await starter.makes(1)
     await starter.finish(starter.made[0])
     process = await pool.reserve()
+    for _ in range(10):  # until the pool's task waits for the job
+        await asyncio.sleep(0)
     async with asyncio.timeout(5):
         await pool.close()
         await running
