@@ -28,6 +28,10 @@ PROCESS_NUMBER = "AGENTHOST_PROCESS"
 PAIR_PREFIX = "LIVEKIT_API_"
 """How the variables begin by which LiveKit's programs know the API key and secret."""
 
+HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Blocked in a process of ours from its exec until it has its handlers: it cannot be told apart from its host before
+it has made a session of its own. Not every Python can have the exec make it (those that uv installs cannot)."""
+
 _IOLBF = 1
 _MADV_COLLAPSE = 25
 _PR_SET_PDEATHSIG = 1
@@ -270,10 +274,17 @@ def session_of(pid: int) -> int | None:
 
 def started_with(pid: int, variable: str, value: str) -> bool:
     """Whether the program that runs in `pid` was exec'd with this environment variable; False where unknown."""
+    return start_variable(pid, variable) == value
+
+
+def start_variable(pid: int, name: str) -> str | None:
+    """What this environment variable was when the program that runs in `pid` was exec'd; None where unknown."""
     try:
-        return f"{variable}={value}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return False
+        return None
+    begin = f"{name}=".encode()
+    return next((os.fsdecode(each[len(begin) :]) for each in environment if each.startswith(begin)), None)
 
 
 def private_memory(pid: int) -> int | None:

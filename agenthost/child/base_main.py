@@ -17,7 +17,7 @@ import time
 
 from agenthost import kernel
 from agenthost.child.fork_server import ForkServer
-from agenthost.child.process_setup import Descriptors, print_at_once, reset_signals
+from agenthost.child.process_setup import Descriptors, print_at_once, reset_signals, stand_alone
 from agenthost.child.rehearsal import warm_up
 from agenthost.child.template_main import run_template
 from agenthost.child.thread_watch import ThreadWatch
@@ -30,7 +30,7 @@ CONTROL_FD = 3
 
 def main() -> int:
     arguments = _parse()
-    kernel.die_with_parent()
+    stand_alone()
     kernel.limit_open_files(arguments.open_files)
     reset_signals()
     print_at_once()

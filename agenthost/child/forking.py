@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 
 from agenthost import kernel
@@ -51,10 +52,17 @@ def fork_detached(prepare: Callable[[], None], run: Callable[[], int], host_pid:
 def _fork_intermediate(fork_the_new: Callable[[], int], *, alone: bool) -> int:
     """The intermediate process as a fork."""
     # A lock that another thread holds just now is one that only Python's own way to fork sees to.
-    intermediate = kernel.fork_untold() if alone else os.fork()
+    intermediate = kernel.fork_untold() if alone else _fork_with_threads()
     if not intermediate:
         os._exit(fork_the_new())
     return intermediate
+
+
+def _fork_with_threads() -> int:
+    """Python 3.12 and newer warn of it, and user code may make an error of a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _fork_orphan(prepare: Callable[[], None], run: Callable[[], int], host_pid: int) -> tuple[int, int]:

@@ -51,6 +51,12 @@ def wait_for_host(intermediate: int, host_pid: int) -> None:
         os._exit(1)  # the host was killed, or is not a subreaper: nobody would look after this process
 
 
+def stand_alone() -> None:
+    """For a process that was exec'd: end with the host, and have a session of its own (see `kernel.HELD_BACK`)."""
+    kernel.die_with_parent()
+    os.setsid()
+
+
 def take_over(descriptors: Descriptors) -> None:
     """Make the host's pipes this process's standard streams and give it a session of its own."""
     os.setsid()
@@ -80,12 +86,12 @@ def reset_signals() -> None:
     for number in signal.valid_signals():
         if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
             signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # User code that ignores it has the kernel reap its children, and ours, whose exit codes somebody waits for.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
     leave_signals_to_host()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # last: what was held back comes now
 
 
 def leave_signals_to_host() -> None:

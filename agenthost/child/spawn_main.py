@@ -14,7 +14,7 @@ from agenthost import kernel
 from agenthost.child.agent_code import load_code
 from agenthost.child.forking import exit_with
 from agenthost.child.job_main import run_shared_prewarm
-from agenthost.child.process_setup import limit_resources, print_at_once, reseed, reset_signals
+from agenthost.child.process_setup import limit_resources, print_at_once, reseed, reset_signals, stand_alone
 from agenthost.child.template_main import enter_environment, run_process
 from agenthost.child.user_errors import describe_failure
 from agenthost.ipc.channel import BlockingChannel
@@ -25,7 +25,7 @@ LOG_FD = 4
 
 
 def main() -> int:
-    kernel.die_with_parent()
+    stand_alone()
     reset_signals()
     print_at_once()
     kernel.line_buffer_native_output()

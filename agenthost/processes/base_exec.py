@@ -62,7 +62,7 @@ def exec_base(identity: HostIdentity, environment: Mapping[str, str]) -> BasePro
                 (os.POSIX_SPAWN_DUP2, stderr, 2),
                 (os.POSIX_SPAWN_DUP2, channel, 3),
             ],
-            setsid=True,
+            setsigmask=kernel.HELD_BACK,
         )
     except OSError as error:
         raise ProcessFailed(f"the base template cannot be started: {error.strerror}") from error

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from msgspec import Struct
 
 from agenthost import kernel
+from agenthost.processes.left_behind import LeftBehind
 
 _REMEMBERED = 1024
 _LOOK_AGAIN_SECONDS = 1.0
@@ -50,6 +51,7 @@ class Reaper:
         # Ended before anybody asked: a job may be dead before its Hello is read.
         self._recent: OrderedDict[int, ExitStatus] = OrderedDict()
         self._again: asyncio.TimerHandle | None = None
+        self._left_behind = LeftBehind(self._is_known)
 
     def start(self) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self.reap)
@@ -77,37 +79,11 @@ class Reaper:
         return future
 
     def kill_left_behind(self, pid: int, number: int) -> None:
-        """SIGKILL to what a dead process (its pid, its fork request) left running: our adopted children by now.
+        """SIGKILL to what a dead process (its pid, its fork request) left running: our adopted children by now."""
+        self._left_behind.kill(pid, number)
 
-        Found by its session, or, where it detached itself, by the environment its program was started with. What
-        those have started goes with them; it would otherwise be adopted only when nobody looks any more.
-        """
-        try:
-            os.killpg(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # nobody is left in its first process group
-        self._kill_strangers(pid, number, looks=2)
-
-    def _kill_strangers(self, pid: int, number: int, looks: int) -> None:
-        """Have so many looks, a second apart, if there are adopted children of whom nothing tells whose they are.
-
-        A daemon on its way to its program shows no environment of its own yet. A look without descriptors is none.
-        """
-        try:
-            children, unknown = kernel.children(), False
-        except OSError:
-            children, unknown, looks = [], True, looks + 1
-        for child in children:
-            if child in self._waiting or child in self._spared:
-                continue
-            if kernel.session_of(child) == pid or kernel.started_with(child, kernel.PROCESS_NUMBER, str(number)):
-                for each in (child, *kernel.descendants(child)):
-                    kernel.send_signal(each, signal.SIGKILL)
-            else:
-                unknown = True
-        if unknown and looks > 1:
-            loop = asyncio.get_running_loop()
-            loop.call_later(_LOOK_AGAIN_SECONDS, self._kill_strangers, pid, number, looks - 1)
+    def _is_known(self, pid: int) -> bool:
+        return pid in self._waiting or pid in self._spared
 
     def reap(self) -> None:
         """Reap all that have ended."""

@@ -113,6 +113,6 @@ class SpawnStarter(Discreet, frozen=True, kw_only=True):
                 (os.POSIX_SPAWN_DUP2, channel, 3),
                 (os.POSIX_SPAWN_DUP2, log, 4),
             ],
-            setsid=True,
+            setsigmask=kernel.HELD_BACK,
         )
         process.adopt(pid)

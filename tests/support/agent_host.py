@@ -96,8 +96,8 @@ class AgentHost:
 
     def children(self) -> list[psutil.Process]:
         """All direct children of the host that are no zombies, oldest first."""
-        found = [child for child in psutil.Process(self.host.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
-        return sorted(found, key=lambda child: (child.create_time(), child.pid))
+        found = [child for child in psutil.Process(self.host.pid).children() if _status(child) not in _ENDED]
+        return sorted(found, key=lambda child: (child.create_time(), child.pid))  # known since it was listed
 
     async def no_zombies(self) -> None:
         """Wait until every process that has ended is reaped."""
@@ -105,7 +105,7 @@ class AgentHost:
 
     def _zombies(self) -> list[int]:
         children = psutil.Process(self.host.pid).children(recursive=True)
-        return [child.pid for child in children if child.status() == psutil.STATUS_ZOMBIE]
+        return [child.pid for child in children if _status(child) == psutil.STATUS_ZOMBIE]
 
     @property
     def base(self) -> int:
@@ -133,6 +133,16 @@ class AgentHost:
             return idle if len(idle) == count and not set(idle) & set(other_than) else []
 
         return await poll(look, timeout=timeout, what=f"{count} idle processes did not come: {self.idle()}")
+
+
+_ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+
+
+def _status(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return str(psutil.STATUS_DEAD)  # since it was listed
 
 
 def _is_for_jobs(pid: int) -> bool:

@@ -1,5 +1,7 @@
 """A host without what only Linux has, as on macOS: no prctl, no /proc, no waitid, no fork of a loaded template.
 
+And without what not every Python can: those that uv installs are built for an old C library, whose posix_spawn makes no
+session.
 Python is the one of Linux; agenthost is told otherwise before anything of it runs. What C's stdio is called there is
 the one thing that cannot be tried here.
 """
@@ -21,6 +23,15 @@ from agenthost import kernel
 kernel.LINUX = False
 kernel.line_buffer_native_output = lambda: None
 del os.waitid
+
+spawn = os.posix_spawn
+
+def posix_spawn(*arguments, setsid=False, **options):
+    if setsid:
+        raise NotImplementedError("posix_spawn: setsid unavailable on this platform")
+    return spawn(*arguments, **options)
+
+os.posix_spawn = posix_spawn
 """
 CODE = """
 from agenthost import kernel

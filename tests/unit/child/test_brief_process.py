@@ -97,10 +97,11 @@ def test_refusal_of_the_kernel_is_an_error() -> None:
     [
         "resource.setrlimit(resource.RLIMIT_STACK, (512 * 1024, resource.RLIM_INFINITY))",
         "brief_process._POINTER_FILE = '/proc/no such file'",
+        "brief_process._SHARING = 0x800",  # signal handlers without memory: the kernel takes it for nonsense
     ],
 )
 def test_nothing_is_called_where_it_cannot_be(lack: str) -> None:
-    """A stack too small to go on with, or a system that does not tell where it is."""
+    """A stack too small to go on with, or a system that does not tell where it is, or allows no such thing."""
     code = f"""
         import resource
         from agenthost.child import brief_process

@@ -111,6 +111,53 @@ def test_fork_handlers_run_as_at_any_fork() -> None:
     assert run_script(code) == ["before after_in_child", ["before", "after_in_parent"]]
 
 
+def test_what_a_fork_handler_changes_is_changed_in_the_template() -> None:
+    """Descriptors, signal handlers and the folder, not only memory: as if the template itself had forked."""
+    code = """
+        import os, re, signal
+        from agenthost import kernel
+        from agenthost.child.forking import fork_detached
+        kernel.become_subreaper()
+        opened = []
+
+        def before():
+            opened.append(os.open("/dev/zero", os.O_RDONLY))
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+            os.chdir("/proc")
+
+        os.register_at_fork(before=before)
+        fork_detached(lambda: None, lambda: 0, os.getpid())
+        os.wait()
+        [ignored] = re.findall(r"SigIgn:\\s+(\\w+)", open("/proc/self/status").read())
+        bit = int(ignored, 16) >> (signal.SIGUSR2 - 1) & 1
+        result = [os.read(opened[0], 2).hex(), bit, os.readlink("/proc/self/cwd")]
+    """
+    assert run_script(code) == ["0000", 1, "/proc"]
+
+
+def test_template_ends_with_a_fork_handler_that_starts_a_thread() -> None:
+    """It would run on in the template's memory; the new process is there, and the reason is told."""
+    code = """
+        import os, threading
+        from agenthost import kernel
+        from agenthost.child.forking import fork_detached
+        kernel.become_subreaper()
+        host = os.getpid()
+        errors, stderr = os.pipe()
+        reader, writer = os.pipe()
+        template = os.fork()
+        if template == 0:
+            os.dup2(stderr, 2)
+            gate = threading.Event()
+            os.register_at_fork(after_in_parent=lambda: threading.Thread(target=gate.wait).start())
+            fork_detached(lambda: None, lambda: os.write(writer, b"new") and 0, host)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(template, 0)[1])
+        result = [code, os.read(reader, 10).decode(), "has started a thread" in os.read(errors, 1000).decode()]
+    """
+    assert run_script(code) == [1, "new", True]
+
+
 def test_buffered_output_is_written_once() -> None:
     """What a template has printed and not flushed is not printed again by its forks: Python's and C's buffers."""
     code = """

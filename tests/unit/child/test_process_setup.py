@@ -96,3 +96,22 @@ def test_stacks_are_dumped_on_request() -> None:
             result = "in hanging" in pipe.read()
     """
     assert run_script(code) is True
+
+
+def test_signals_that_were_held_back_until_the_handlers_are_there_end_nothing() -> None:
+    """A terminal's Ctrl-C in the moment in which a process is exec'd is for the host, as any later one."""
+    code = """
+        import os, signal
+        from agenthost import kernel
+        from agenthost.child.process_setup import reset_signals
+        signal.pthread_sigmask(signal.SIG_BLOCK, kernel.HELD_BACK)
+        for number in kernel.HELD_BACK:
+            os.kill(os.getpid(), number)
+        result = [signal.sigpending() == set(kernel.HELD_BACK)]
+        stderr = os.dup(2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # for the stacks that SIGUSR1 asks for
+        reset_signals()
+        os.dup2(stderr, 2)
+        result.append(len(signal.sigpending()))
+    """
+    assert run_script(code) == [True, 0]

@@ -34,26 +34,30 @@ def test_rehearsal_stops_when_the_job_is_there() -> None:
 
 
 async def test_process_rehearses_and_still_serves(fork: Fork, tmp_path: Path) -> None:
-    """It has copied its pages in advance; nothing of that shows in its messages, its log or its output."""
+    """It has made a job before there is one; nothing of that shows in its messages, its log or its output."""
     code = """
         from pathlib import Path
+        from agenthost.context.job_room import JobRoom
 
-        def prewarm(proc):
-            Path("fresh").write_text(Path("/proc/self/smaps_rollup").read_text())
+        made = []
+        make = JobRoom.__init__
 
-        async def entrypoint(ctx): ...
+        def counted(room, name):
+            made.append(name)
+            Path(f"made {len(made)}").touch()
+            make(room, name)
+
+        JobRoom.__init__ = counted
+
+        async def entrypoint(ctx):
+            Path("rooms").write_text(repr(made))
     """
-    process = fork(code, prewarm="agent:prewarm")
+    process = fork(code)
     process.receive(Ready)
-    fresh = _private_kilobytes(tmp_path / "fresh")
-    idle = Path(f"/proc/{process.pid}/smaps_rollup")
-    await poll(lambda: _private_kilobytes(idle) > fresh + 500, timeout=5, what="the process did not rehearse")
-    await asyncio.to_thread(process.send, start_job())
+    await poll((tmp_path / "made 1").exists, timeout=5, what="the process did not rehearse")
+    await asyncio.to_thread(process.send, start_job(room="room"))
     assert isinstance(process.receive(Started), Started)
     assert process.end().reason == "entrypoint returned"
+    assert (tmp_path / "rooms").read_text() == "['', 'room']"
     assert {line.message for line in process.lines} == {"a phase of the end is over"}
     assert process.output == ""
-
-
-def _private_kilobytes(smaps: Path) -> int:
-    return sum(int(line.split()[1]) for line in smaps.read_text().splitlines() if line.startswith("Private_"))

@@ -13,7 +13,7 @@ from agenthost.ipc.messages import PACKET_BYTES, Message, decode, encode
 from agenthost.logs.events import get_logger
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
-from agenthost.processes.reaper import Reaper
+from agenthost.processes.reaper import ExitStatus, Reaper
 from agenthost.processes.templates import Template
 
 
@@ -24,6 +24,23 @@ async def home() -> AsyncIterator[ProcessHome]:
     reaper.start()
     yield ProcessHome(reaper=reaper, log=get_logger("test"))
     reaper.stop()
+
+
+def spawn(*command: str, session: bool = False, env: dict[str, str] | None = None) -> int:
+    """A child that nobody waits for but the reaper."""
+    if session:
+        command = ("setsid", *command)  # not every Python can have the exec make it
+    return os.posix_spawnp(command[0], command, {**os.environ, **(env or {})})
+
+
+async def ended(home: ProcessHome, pid: int) -> ExitStatus:
+    async with asyncio.timeout(5):
+        return await home.reaper.exited(pid)
+
+
+def state(pid: int) -> str:
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
 
 
 class TemplatePeer:

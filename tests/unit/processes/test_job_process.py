@@ -19,6 +19,7 @@ from agenthost.processes.home import ProcessHome
 from agenthost.processes.job_process import JobProcess, JobProcessState
 from tests.support.job_process import start_job
 from tests.support.polling import poll
+from tests.unit.processes.conftest import spawn
 
 
 class Played:
@@ -58,7 +59,7 @@ async def job(home: ProcessHome) -> AsyncIterator[Played]:
 
 
 async def born(job: Played) -> int:
-    pid = os.posix_spawnp("sleep", ["sleep", "60"], os.environ, setsid=True)
+    pid = spawn("sleep", "60", session=True)
     await job.say(Hello(pid=pid), lambda: job.host.started.done())
     return pid
 

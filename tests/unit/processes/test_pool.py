@@ -110,12 +110,20 @@ async def test_another_is_made_although_no_job_starts(
     await starter.makes(3)
 
 
-async def test_closing_waits_for_no_job(pool: Pool, starter: PlayedStarter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reserved process is its owner's business."""
+async def test_closing_waits_for_no_job(
+    starter: PlayedStarter, home: ProcessHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reserved process is its owner's business; nothing is made any more, and the pool's task ends."""
     monkeypatch.setattr(pools, "REFILL_SECONDS", 60.0)
+    pool = Pool("agent", starter=starter, home=home, num_idle=1, init_seconds=10)
+    running = asyncio.create_task(pool.run())
+    await starter.makes(1)
+    await starter.finish(starter.made[0])
     process = await pool.reserve()
-    starter.end(starter.made[1])
+    for _ in range(10):  # until the pool's task waits for the job
+        await asyncio.sleep(0)
     async with asyncio.timeout(5):
         await pool.close()
+        await running
     assert not process.is_ending
-    assert len(starter.made) == 2
+    assert len(starter.made) == 1
