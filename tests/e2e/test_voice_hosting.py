@@ -174,6 +174,44 @@ async def test_jobs_see_the_pair_and_their_import_does_not(
     assert len(host.events("jobs see the API key and secret")) == 1
 
 
+@pytest.mark.parametrize("withheld", [False, True])
+async def test_a_script_that_loads_the_url_of_another_server_stays_on_the_hosts(
+    withheld: bool,
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """As `load_dotenv(".env.local", override=True)` does at import: prewarm, job and `ctx.api` do not follow it."""
+    code = """
+    import os
+    from livekit.api import ListParticipantsRequest
+
+    names = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+    os.environ.update(dict.fromkeys(names, "wss://other.example.invalid"))
+    server = AgentServer()
+
+    def look(proc):
+        proc.userdata["seen"] = [os.environ[name] for name in names]
+
+    server.setup_fnc = look
+
+    @server.rtc_session()
+    async def tell(ctx: JobContext) -> None:
+        await ctx.connect()
+        found = await ctx.api.room.list_participants(ListParticipantsRequest(room=ctx.room.name))
+        raise ValueError(str((len(found.participants), *ctx.proc.userdata["seen"])))
+    """
+    yaml = "livekit: { secret_in_jobs: false }" if withheld else ""
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server", yaml))
+    await participant(room_name)
+    ended = await host.wait_event("job ended", room=room_name)
+    mine = (livekit_server.url, livekit_server.api_key, livekit_server.api_secret)
+    seen = ("wss://other.example.invalid",) * 3 if withheld else mine
+    assert ended.fields["error"] == f"ValueError: {(2, *seen)}"
+
+
 async def test_the_file_can_withhold_the_pair(
     run_host: RunHost,
     livekit_server: RealLiveKitServer,
