@@ -10,9 +10,11 @@ from livekit import api
 from tests.support.host import HostProcess
 from tests.support.protocols import Join, RunHost
 from tests.support.real_server import RealLiveKitServer
-from tests.support.voice_client import VoiceClient
+from tests.support.voice_client import RATE, VoiceClient
 
 pytest.importorskip("livekit.agents")
+from agenthost.testing.voice_models import tone
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 STARTER = (Path(__file__).parents[2] / "samples" / "voice_starter" / "my_agent.py").read_text()
@@ -118,6 +120,33 @@ async def test_what_the_code_says_is_what_is_hosted(
     assert (ada.name, ada.attributes["mood"], ada.attributes["lk.agent.name"]) == ("Ada", "good", agent)
     assert ada.identity.startswith("ada-AJ_")
     assert not ada.permissions.can_update_metadata
+
+
+async def test_a_session_for_each_that_publishes(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """`type=ServerType.PUBLISHER` of the code: the job is there when somebody speaks, and is told who."""
+    code = """
+    from livekit.agents import WorkerType
+
+    server = AgentServer()
+
+    @server.rtc_session(type=WorkerType.PUBLISHER)
+    async def listen(ctx: JobContext) -> None:
+        await ctx.connect()
+        raise ValueError("for " + ctx.job.participant.identity)
+    """
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server"))
+    await participant(room_name, "silent")
+    client = VoiceClient(await participant(room_name, "speaker"))
+    async with client.speaking(tone(0.5, rate=RATE, hertz=300)):
+        ended = await host.wait_event("job ended", room=room_name)
+    assert ended.fields["error"] == "ValueError: for speaker"
+    assert len(host.events("job accepted", room=room_name)) == 1
 
 
 async def test_an_entrypoint_that_raises_fails_its_job(

@@ -76,7 +76,7 @@ def test_native_thread_is_seen_whichever_way_a_module_of_a_loaded_package_is_imp
         "pkg/inner/above.py": "from ..native import thread\n",
     }.items():
         (tmp_path / file).write_text(code)
-    [culprit] = culprits(tmp_path, f"import pkg.inner\nimport native\n{imports}\n", native="")
+    [culprit] = culprits(tmp_path, f"import pkg.inner\nimport native\n{imports}\n", native="thread = None\n")
     assert culprit.startswith("a native thread, started by `import ")
     file = imports.rpartition(" ")[2] if "inner" in imports else "user"
     assert f"{file}.py:" in culprit
