@@ -16,6 +16,7 @@ import sys
 import time
 
 from agenthost import kernel
+from agenthost.child.bytecode import write_no_bytecode_of_users
 from agenthost.child.fork_server import ForkServer
 from agenthost.child.process_setup import Descriptors, print_at_once, reset_signals, stand_alone
 from agenthost.child.rehearsal import warm_up
@@ -90,8 +91,7 @@ def _receive_spec(control: socket.socket) -> BaseSpec | None:
 
 def _preload(spec: BaseSpec) -> None:
     sys.path[:0] = spec.path
-    # A second edit within a second that keeps the size would load the bytecode of the first.
-    sys.dont_write_bytecode = True
+    write_no_bytecode_of_users()
     for module in spec.preload:
         importlib.import_module(module)
 

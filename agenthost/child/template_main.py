@@ -14,6 +14,7 @@ from typing import Any
 
 from agenthost import kernel
 from agenthost.child.agent_code import AgentCode, load_code, reported
+from agenthost.child.bytecode import write_no_bytecode_of_users
 from agenthost.child.fork_server import ForkServer
 from agenthost.child.hook_main import run_hook_process
 from agenthost.child.huge_pages import collapse_large
@@ -76,8 +77,7 @@ def enter_environment(spec: TemplateSpec, log: int) -> None:
     os.environ.update(spec.env)
     os.chdir(spec.working_dir)
     sys.path[:0] = [folder for folder in spec.path if folder not in sys.path]
-    # A second edit within a second that keeps the size would load the bytecode of the first.
-    sys.dont_write_bytecode = True
+    write_no_bytecode_of_users()
     importlib.invalidate_caches()
     pipe_handler.install(log, level=spec.log_level, levels=spec.log_levels)
 

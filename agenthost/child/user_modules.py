@@ -13,4 +13,9 @@ _NOT_THE_USERS = tuple(
 def user_modules() -> tuple[str, ...]:
     """The source files in sys.modules: editable installs included, site-packages, Python and agenthost not."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return tuple(sorted({file for file in files if file and not file.startswith(_NOT_THE_USERS)}))
+    return tuple(sorted({file for file in files if file and is_users(file)}))
+
+
+def is_users(file: str) -> bool:
+    """Whether `file` is the user's own, which they edit; their editable installs are, too."""
+    return not file.startswith(_NOT_THE_USERS)

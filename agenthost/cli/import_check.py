@@ -4,7 +4,6 @@ A process has the agent's own environment, folder and time limit (`limits.init`)
 """
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -20,14 +19,13 @@ from agenthost.config.nodes import Node
 from agenthost.config.resolve import Resolved
 from agenthost.config.units import format_duration
 from agenthost.ipc.messages import InitFailed, Message, TemplateReady, TemplateSpec, decode, encode
+from agenthost.logs.stack_dumps import format_dump, innermost_in
 from agenthost.processes.base_exec import THREAD_LIMITS
 from agenthost.processes.reaper import ExitStatus
 
 AT_ONCE = 4
 START_SECONDS = 20.0
 """What a process may need before the import itself starts to count: its interpreter and livekit.rtc."""
-
-_FRAME = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
 class Imported(Struct, frozen=True, kw_only=True):
@@ -151,6 +149,6 @@ def _report(agent: AgentConfig, answer: Message | _NoAnswer, node: Node, folder:
 
 def _hanging_at(stacks: str, folder: str) -> str:
     """Where the code stood when its time was over: the innermost frame that is the user's own."""
-    frames = [(match["file"], match["line"]) for match in _FRAME.finditer(stacks)]
-    own = next((frame for frame in frames if frame[0].startswith(folder)), None) or next(iter(frames), None)
-    return f"it stood at {Path(own[0]).name}:{own[1]}" if own else "run it by hand to see why"
+    place = innermost_in(folder, format_dump(stacks))
+    stood = f"it stood at {Path(place[0]).name}:{place[1]}" if place else "run it by hand to see why"
+    return f"{stood}; if it only is slow, write a longer `limits.init`"

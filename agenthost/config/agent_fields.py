@@ -351,7 +351,7 @@ _RUNNING = (
         description="Bounds for every job; a change holds for the next job.",
         examples=({"memory": "1GiB", "max_duration": "2h"},),
     ),
-    _limit("init", Kind.DURATION, "10s", "Import and prewarm of a process; longer is a failure.", "30s"),
+    _limit("init", Kind.DURATION, "30s", "Import and prewarm of a process; longer is a failure.", "1m"),
     _limit("connect", Kind.DURATION, "10s", "A job that has not joined its room by then is warned about.", "20s"),
     _limit("unresponsive", Kind.DURATION, "60s", "A job whose event loop stands still this long is killed.", "2m"),
     _limit("shutdown", Kind.DURATION, "10s", "Shutdown callbacks of a job that ends.", "30s"),

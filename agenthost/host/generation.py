@@ -183,7 +183,12 @@ class Generation:
         livekit = self._around.livekit
         if not self.sees_secret:
             return {}
-        return {"LIVEKIT_API_KEY": livekit.api_key, "LIVEKIT_API_SECRET": livekit.api_secret}
+        # The url too: the import may have put that of another server in its place (`load_dotenv(override=True)`).
+        return {
+            "LIVEKIT_URL": livekit.url,
+            "LIVEKIT_API_KEY": livekit.api_key,
+            "LIVEKIT_API_SECRET": livekit.api_secret,
+        }
 
     async def _starter(self) -> Starter:
         limit = self.config.limits.open_files

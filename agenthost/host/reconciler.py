@@ -203,7 +203,7 @@ def _unusable(agent: str, failure: ProcessFailed) -> UnusableCode:
     if isinstance(failure, Hung):
         place = innermost(failure.stacks)
         where = f" at {place[0]}:{place[1]}" if place else ""
-        message = f"agent `{agent}` hangs{where}: {failure}"
+        message = f"agent `{agent}` hangs{where}: {failure}; if it only is slow, write a longer `limits.init`"
         return UnusableCode(message, traceback_text=failure.stacks, files=(place[0],) if place else ())
     if not isinstance(failure, InitFailure):
         return UnusableCode(f"agent `{agent}` cannot run: {failure}")

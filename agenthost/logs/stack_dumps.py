@@ -5,6 +5,7 @@ traceback: the innermost last, with its source line, and without what called the
 """
 
 import linecache
+import os
 import re
 
 from agenthost.logs.tracebacks import is_foreign, is_ours
@@ -29,9 +30,15 @@ def format_dump(text: str) -> str:
 
 
 def innermost(told: str) -> tuple[str, int] | None:
-    """File and line at which the last stack of a formatted dump stands."""
-    frames = re.findall(r'  File "([^"]*)", line (\d+), in ', told)
+    """File and line at which the last stack of a formatted dump stands; what has no file is passed over."""
+    frames = re.findall(r'  File "([^"<][^"]*)", line (\d+), in ', told)
     return (frames[-1][0], int(frames[-1][1])) if frames else None
+
+
+def innermost_in(folder: str, told: str) -> tuple[str, int] | None:
+    """The same, of the frames in `folder`; of all where none is: a dump has a hundred frames at most."""
+    frames = re.findall(rf'  File "({re.escape(folder)}{re.escape(os.sep)}[^"]*)", line (\d+), in ', told)
+    return (frames[-1][0], int(frames[-1][1])) if frames else innermost(told)
 
 
 def _stack(part: str) -> list[Frame]:
@@ -41,7 +48,12 @@ def _stack(part: str) -> list[Frame]:
 
 def _users_part(stack: list[Frame]) -> list[Frame]:
     first = next((index for index, (file, _, _) in enumerate(stack) if is_foreign(file)), None)
-    return [] if first is None else [frame for frame in stack[first:] if not is_ours(frame[0])]
+    return [] if first is None else [frame for frame in stack[first:] if not _is_machinery(frame[0])]
+
+
+def _is_machinery(file: str) -> bool:
+    """Five frames of the import system stand between an import and what it imports."""
+    return is_ours(file) or file.startswith("<frozen importlib")
 
 
 def _told(stack: list[Frame]) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from tests.support.voice_jobs import IMPORTS, voice_template
 from tests.support.web_stub import WebStub
 
 pytest.importorskip("livekit.agents")
+from livekit.agents import JobContext
+
 from agenthost.testing.voice_models import tone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -395,3 +398,83 @@ async def entrypoint(ctx: JobContext) -> None:
             task.cancel()
     process.stop("enough")
     assert (await ended(process)).kind == "stopped"
+
+
+async def test_a_job_hears_and_sees_what_it_asked_for(start: Any, participant: Join, room_name: str) -> None:
+    """`auto_subscribe`; joining again is joining once."""
+    client = VoiceClient(await participant(room_name))
+    process = start(
+        """
+from livekit.agents import AutoSubscribe
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    published = asyncio.Event()
+    ctx.room.on("track_published", lambda *_: published.set())
+    ctx.room.on("track_subscribed", lambda track, *_: print("subscribed", track.kind, flush=True))
+    await asyncio.gather(*(ctx.connect(auto_subscribe=AutoSubscribe.SUBSCRIBE_NONE) for _ in range(2)))
+    await ctx.room.local_participant.send_text("ready", topic="lk.transcription")
+    await published.wait()
+    (publication,) = (await ctx.wait_for_participant()).track_publications.values()
+    before = publication.subscribed
+    heard = asyncio.Event()
+    ctx.room.on("track_subscribed", lambda *_: heard.set())
+    publication.set_subscribed(True)
+    await heard.wait()
+    ctx.shutdown(f"{before} {publication.subscribed}")
+"""
+    )
+    await client.heard("ready")
+    async with client.speaking(tone(0.5, rate=RATE, hertz=300)):
+        assert (await ended(process)).reason == "False True"
+    assert process.output.count("subscribed") == 1
+
+
+async def test_a_job_deletes_its_room_and_leaves_nothing(start: Any, participant: Join, room_name: str) -> None:
+    """Tags until its report, a folder until the end; and a second entrypoint for the same participants is refused."""
+    gone = asyncio.Event()
+    (await participant(room_name)).on("disconnected", lambda *_: gone.set())
+    process = start(
+        """
+async def greet(ctx: JobContext, person) -> None: ...
+
+async def report(ctx: JobContext) -> None:
+    found = ctx.make_session_report()
+    print("report", json.dumps([found.room, sorted(ctx.tagger.tags)]), flush=True)
+
+@server.rtc_session(on_session_end=report)
+async def entrypoint(ctx: JobContext) -> None:
+    ctx.add_participant_entrypoint(greet)
+    try:
+        ctx.add_participant_entrypoint(greet)
+    except ValueError:
+        print("refused", flush=True)
+    await scripted().start(agent=Agent(instructions=""), room=ctx.room, room_options=WRITTEN)
+    ctx.tagger.success(reason="sold")
+    ctx.tagger.add("voicemail:true")
+    print("folder", ctx.session_directory, ctx.session_directory.is_dir(), flush=True)
+    await ctx.delete_room()
+"""
+    )
+    await asyncio.wait_for(gone.wait(), 30)
+    assert (await ended(process)).reason == "room deleted"
+    said = dict(line.split(" ", 1) for line in process.output.splitlines() if " " in line)
+    assert json.loads(said["report"]) == [room_name, ["lk.success", "voicemail:true"]]
+    folder, existed = said["folder"].rsplit(" ", 1)
+    assert existed == "True" and not Path(folder).exists()
+    assert "refused" in process.output.splitlines()
+
+
+async def test_a_simulated_job_knows_what_it_is_simulated_with(start: Any) -> None:
+    """`ctx.simulation_context()`, from the attribute that the simulator dispatches the agent with; others have none."""
+    code = """
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    found = ctx.simulation_context()
+    ctx.shutdown("none" if found is None else type(found).__name__)
+"""
+    if not hasattr(JobContext, "simulation_context"):
+        pytest.skip("this version of livekit-agents has no simulations")
+    attributes = {"lk.simulator.dispatch": json.dumps({"simulationRunId": "SR_1"})}
+    assert (await ended(start(code, attributes=attributes))).reason == "SimulationContext"
+    assert (await ended(start(code))).reason == "none"

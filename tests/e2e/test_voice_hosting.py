@@ -10,9 +10,11 @@ from livekit import api
 from tests.support.host import HostProcess
 from tests.support.protocols import Join, RunHost
 from tests.support.real_server import RealLiveKitServer
-from tests.support.voice_client import VoiceClient
+from tests.support.voice_client import RATE, VoiceClient
 
 pytest.importorskip("livekit.agents")
+from agenthost.testing.voice_models import tone
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 STARTER = (Path(__file__).parents[2] / "samples" / "voice_starter" / "my_agent.py").read_text()
@@ -120,6 +122,33 @@ async def test_what_the_code_says_is_what_is_hosted(
     assert not ada.permissions.can_update_metadata
 
 
+async def test_a_session_for_each_that_publishes(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """`type=ServerType.PUBLISHER` of the code: the job is there when somebody speaks, and is told who."""
+    code = """
+    from livekit.agents import WorkerType
+
+    server = AgentServer()
+
+    @server.rtc_session(type=WorkerType.PUBLISHER)
+    async def listen(ctx: JobContext) -> None:
+        await ctx.connect()
+        raise ValueError("for " + ctx.job.participant.identity)
+    """
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server"))
+    await participant(room_name, "silent")
+    client = VoiceClient(await participant(room_name, "speaker"))
+    async with client.speaking(tone(0.5, rate=RATE, hertz=300)):
+        ended = await host.wait_event("job ended", room=room_name)
+    assert ended.fields["error"] == "ValueError: for speaker"
+    assert len(host.events("job accepted", room=room_name)) == 1
+
+
 async def test_an_entrypoint_that_raises_fails_its_job(
     run_host: RunHost,
     livekit_server: RealLiveKitServer,
@@ -172,6 +201,44 @@ async def test_jobs_see_the_pair_and_their_import_does_not(
     ended = await host.wait_event("job ended", room=room_name)
     assert ended.fields["error"] == "ValueError: ({'import': False, 'prewarm': True, 'entrypoint': True}, 1)"
     assert len(host.events("jobs see the API key and secret")) == 1
+
+
+@pytest.mark.parametrize("withheld", [False, True])
+async def test_a_script_that_loads_the_url_of_another_server_stays_on_the_hosts(
+    withheld: bool,
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """As `load_dotenv(".env.local", override=True)` does at import: prewarm, job and `ctx.api` do not follow it."""
+    code = """
+    import os
+    from livekit.api import ListParticipantsRequest
+
+    names = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+    os.environ.update(dict.fromkeys(names, "wss://other.example.invalid"))
+    server = AgentServer()
+
+    def look(proc):
+        proc.userdata["seen"] = [os.environ[name] for name in names]
+
+    server.setup_fnc = look
+
+    @server.rtc_session()
+    async def tell(ctx: JobContext) -> None:
+        await ctx.connect()
+        found = await ctx.api.room.list_participants(ListParticipantsRequest(room=ctx.room.name))
+        raise ValueError(str((len(found.participants), *ctx.proc.userdata["seen"])))
+    """
+    yaml = "livekit: { secret_in_jobs: false }" if withheld else ""
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server", yaml))
+    await participant(room_name)
+    ended = await host.wait_event("job ended", room=room_name)
+    mine = (livekit_server.url, livekit_server.api_key, livekit_server.api_secret)
+    seen = ("wss://other.example.invalid",) * 3 if withheld else mine
+    assert ended.fields["error"] == f"ValueError: {(2, *seen)}"
 
 
 async def test_the_file_can_withhold_the_pair(

@@ -57,7 +57,7 @@ def test_each_way_to_fail_has_its_finding(folder: Path) -> None:
     assert "RuntimeError: no key | raised in probed_raising.py:2" in found["raising"]
     assert "a_package_that_is_not_there" in found["missing"]
     assert found["hanging"].startswith("AH266")
-    assert found["hanging"].endswith("it stood at probed_hanging.py:3")
+    assert "it stood at probed_hanging.py:3; if it only is slow, write a longer `limits.init`" in found["hanging"]
     assert found["threaded"].startswith("AH267")
     assert "'poller', started at" in found["threaded"]
     assert "probed_threaded.py:2" in found["threaded"]

@@ -81,6 +81,7 @@ async def test_dev_runs_a_script_without_any_file(
     (tmp_path / "my_agent.py").write_text(script)
     changes = ["--set", "http.listen=none", "--set", "limits.init=60s", "--set", "log_format=json"]
     host = await run(run_host, fake_server, "my_agent.py", *changes, command="dev")
+    assert host.events("host started")[0].fields["file"] == "my_agent.py"  # what the banner shows, too
     offered = await fake_server.offer("room")
     assert offered.outcome is OfferOutcome.ASSIGNED
     assert (await host.wait_event("job ended")).fields["reason"] == "done by script"

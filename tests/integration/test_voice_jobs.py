@@ -192,6 +192,25 @@ async def entrypoint(ctx: JobContext) -> None:
     assert process.end().reason == "warm True alba 2 lobby"
 
 
+def test_modules_to_preload_are_there_before_prewarm(fork: Fork, tmp_path: Path) -> None:
+    """`preload_modules`, which their fork server would import: here the template."""
+    (tmp_path / "heavy.py").write_text("import os\npid = os.getpid()\n")
+    process = fork(
+        """
+def prewarm(proc: JobProcess) -> None:
+    proc.userdata["loaded"] = sys.modules["heavy"].pid
+
+server = AgentServer(preload_modules=["heavy"], setup_fnc=prewarm)
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    ctx.shutdown(str(ctx.proc.userdata["loaded"] > 0))
+"""
+    )
+    process.start()
+    assert process.end().reason == "True"
+
+
 def test_prewarm_that_fails_is_told(fork: Fork) -> None:
     """Before any job."""
     process = fork(

@@ -1,6 +1,7 @@
 """A person in the room of a livekit-agents session: writes, reads what is said, speaks, and hears."""
 
 import asyncio
+import contextlib
 from array import array
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -95,7 +96,8 @@ class VoiceClient:
         task.add_done_callback(self._readers.discard)
 
     async def _read(self, reader: rtc.TextStreamReader) -> None:
-        self.said.put_nowait(await reader.read_all())
+        with contextlib.suppress(rtc.StreamError):  # the room was left in the middle of a sentence
+            self.said.put_nowait(await reader.read_all())
 
     def _on_track(self, track: rtc.RemoteTrack, *_: object) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO and not self.track.done():

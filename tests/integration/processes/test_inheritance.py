@@ -139,7 +139,7 @@ async def entrypoint(ctx: JobContext) -> None:
     tell(
         ctx, files=resource.getrlimit(resource.RLIMIT_NOFILE), env={name: os.environ.get(name) for name in names},
         oom=Path("/proc/self/oom_score_adj").read_text().strip(), threads=len(os.listdir("/proc/self/task")),
-        parent=os.getppid(), session=os.getsid(0) == os.getpid(), unwritten=sys.dont_write_bytecode,
+        parent=os.getppid(), session=os.getsid(0) == os.getpid(), unwritten=not Path("__pycache__").exists(),
     )
 """
 

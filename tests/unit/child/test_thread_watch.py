@@ -57,6 +57,31 @@ def test_native_thread_is_blamed_on_the_innermost_import(tmp_path: Path) -> None
     assert culprit.endswith("outer.py:2")
 
 
+@pytest.mark.parametrize(
+    "imports",
+    ["import pkg.native", "from pkg import native", "from pkg.inner import relative", "from pkg.inner import above"],
+)
+def test_native_thread_is_seen_whichever_way_a_module_of_a_loaded_package_is_imported(
+    tmp_path: Path, imports: str
+) -> None:
+    """What is loaded is passed over: that must be the module that is meant, and all that is wanted of it."""
+    inner = tmp_path / "pkg" / "inner"
+    inner.mkdir(parents=True)
+    for file, code in {
+        "pkg/__init__.py": "",
+        "pkg/native.py": NATIVE,
+        "pkg/inner/__init__.py": "",
+        "pkg/inner/native.py": NATIVE,
+        "pkg/inner/relative.py": "from . import native\n",
+        "pkg/inner/above.py": "from ..native import thread\n",
+    }.items():
+        (tmp_path / file).write_text(code)
+    [culprit] = culprits(tmp_path, f"import pkg.inner\nimport native\n{imports}\n", native="thread = None\n")
+    assert culprit.startswith("a native thread, started by `import ")
+    file = imports.rpartition(" ")[2] if "inner" in imports else "user"
+    assert f"{file}.py:" in culprit
+
+
 def test_native_thread_outside_any_import_is_counted(tmp_path: Path) -> None:
     """There is no line to name."""
     code = WATCH.replace("result", NATIVE + "result")

@@ -39,7 +39,7 @@ def test_json_holds_values_and_origins(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["config", "show", "--resolved", "--format", "json"]) == ExitCode.OK
     shown = json.loads(capsys.readouterr().out)
     assert shown["drain_timeout"] == {"value": "1h", "origin": "agenthost.yaml:2"}
-    assert shown["agents"]["agent"]["limits"]["init"] == {"value": "10s", "origin": "default"}
+    assert shown["agents"]["agent"]["limits"]["init"] == {"value": "30s", "origin": "default"}
 
 
 def test_a_broken_file_is_reported_as_everywhere(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +57,6 @@ def test_every_time_limit_in_force_is_shown(file: Path, capsys: pytest.CaptureFi
     main(["config", "show", "--resolved"])
     shown = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines() if ":" in line)
     found = {key.strip(): value.strip() for key, value in shown.items()}
-    limits = {"init": "10s", "connect": "10s", "unresponsive": "60s", "shutdown": "60s", "session_end": "5m"}
+    limits = {"init": "30s", "connect": "10s", "unresponsive": "60s", "shutdown": "60s", "session_end": "5m"}
     limits |= {"max_duration": "none", "empty_room": "none", "drain_timeout": "30m"}
     assert {key: found[key] for key in limits} == limits

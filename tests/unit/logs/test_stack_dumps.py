@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from agenthost.context import job_process
-from agenthost.logs.stack_dumps import format_dump, innermost, start_of_dump
+from agenthost.logs.stack_dumps import format_dump, innermost, innermost_in, start_of_dump
 
 OURS = job_process.__file__
 DUMP = f"""Thread 0x00007f0000000001 (most recent call first):
@@ -32,6 +32,23 @@ def test_stack_reads_like_a_traceback_of_the_users_code() -> None:
         '  File "/app/models.py", line 12, in load'
     )
     assert innermost(told) == ("/app/models.py", 12)
+
+
+def test_an_import_is_its_line_and_not_the_import_system() -> None:
+    """What hangs in a module that was imported from another one; what has no file is no place to look at."""
+    told = format_dump(
+        """Current thread 0x1 (most recent call first):
+  File "<string>", line 9 in <module>
+  File "/venv/site-packages/models.py", line 12 in <module>
+  File "<frozen importlib._bootstrap_external>", line 940 in exec_module
+  File "<frozen importlib._bootstrap>", line 1176 in _find_and_load
+  File "/app/voice.py", line 3 in <module>
+"""
+    )
+    assert "importlib" not in told
+    assert innermost(told) == ("/venv/site-packages/models.py", 12)
+    assert innermost_in("/app", told) == ("/app/voice.py", 3)
+    assert innermost_in("/elsewhere", told) == innermost(told)
 
 
 def test_source_lines_are_shown_as_they_are_now(tmp_path: Path) -> None:
