@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 
 class HostConnector(aiohttp.TCPConnector):
-    """Of the whole host. Whom to trust is read with the first connection that needs it."""
+    """Of the whole host. Whom to trust is read with the first connection that needs it.
+
+    Each connection asks for the server's address anew: a server that is lost may have moved.
+    """
 
     def __init__(self) -> None:
         self.tls = client_context()
-        super().__init__(resolver=NameLookup(), ssl=self.tls)
+        super().__init__(resolver=NameLookup(), use_dns_cache=False, ssl=self.tls)
 
     async def connect(self, req: "ClientRequest", traces: "list[Trace]", timeout: "ClientTimeout") -> "Connection":
         if req.is_ssl() or (req.proxy is not None and req.proxy.scheme == "https"):

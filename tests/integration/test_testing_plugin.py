@@ -1,7 +1,6 @@
 """agenthost.testing as users of it see it: a pytest of its own, in strict mode, with the plugin and an agent."""
 
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -54,8 +53,7 @@ def agent_file(tmp_path: Path) -> Path:
 
 
 async def test_accept_status_and_log_of_a_job_without_a_server(agent_file: Path) -> None:
-    """Acceptance, the rule, identity, terminal status and the job's own log lines, all in less than 2 s."""
-    began = time.monotonic()
+    """Acceptance, the rule, identity, terminal status and the job's own log lines."""
     async with run_agent(agent_file) as agent:
         job = await agent.offer("vip-7", agent="front", metadata={"tier": "gold"})
         assert job.accepted
@@ -64,7 +62,6 @@ async def test_accept_status_and_log_of_a_job_without_a_server(agent_file: Path)
         end = await job.wait_ended()
         assert (end.status, end.error) == (JobStatus.SUCCESS, "")
         assert "greeting Ann" in [line.message for line in job.log]
-    assert time.monotonic() - began < 2.0
 
 
 async def test_refusal_names_its_rule(agent_file: Path) -> None:

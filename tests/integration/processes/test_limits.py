@@ -154,11 +154,11 @@ async def test_init_that_takes_too_long_fails_the_job_that_waits_for_it(start_an
     async def entrypoint(ctx: JobContext) -> None:
         pass
     """
-    agent = await start_any(code, "prewarm: my_agent:prewarm\nlimits: { init: 1s }")
+    agent = await start_any(code, "prewarm: my_agent:prewarm\nlimits: { init: 5s }")
     agent.let_go("slow")
     job = await agent.offer()
     error = await agent.ended(job, JobStatus.FAILED)
-    assert "limits.init (1 s)" in error
+    assert "limits.init (5 s)" in error
     assert "in prewarm" in "\n".join(str(line.fields.get("traceback", "")) + line.message for line in agent.host.lines)
 
 

@@ -211,18 +211,23 @@ def test_windows_line_endings_change_no_position(examine: Examine) -> None:
     assert (finding.line, finding.column, finding.end_column) == (2, 16, 17)
 
 
-def test_a_file_of_200_agents_is_checked_in_well_under_a_second(examine: Examine) -> None:
-    """Reload latency depends on it."""
+def test_checking_takes_as_long_as_there_are_agents(examine: Examine) -> None:
+    """Reload latency depends on it: 200 agents take five times as long as 40, not 25 times."""
     agent = (
         "  agent-%d:\n    entrypoint: code_of_agent:entrypoint\n    limits: { memory: 1GiB, init: 20s }\n"
         "    permissions: { can_publish: true }\n    requests:\n      rules:\n"
         '        - { name: vip, when: { room.name: ["vip-*", "/^gold-[0-9]+$/"] }, action: accept }\n'
         '        - { name: rec, when: { job.metadata.tier: "rec" }, action: terminate }\n'
     )
-    text = "agents:\n" + "".join(agent % number for number in range(200))
-    started = time.process_time()
-    assert examine(text).findings == ()
-    assert time.process_time() - started < 1
+
+    def seconds(agents: int) -> float:
+        text = "agents:\n" + "".join(agent % number for number in range(agents))
+        started = time.process_time()
+        assert examine(text).findings == ()
+        return time.process_time() - started
+
+    seconds(1)  # what is loaded for the first file
+    assert min(seconds(200) for _ in range(3)) < 10 * max(seconds(40) for _ in range(3))
 
 
 def test_a_bad_url_of_the_environment_is_reported_by_its_variable(examine: Examine) -> None:
