@@ -281,5 +281,12 @@ def _size(host: HostProcess) -> _Size:
         pid=host.pid,
         descriptors=process.num_fds(),
         bytes=process.memory_info().rss,
-        zombies=sum(child.status() == psutil.STATUS_ZOMBIE for child in children),
+        zombies=sum(map(_is_zombie, children)),
     )
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False  # reaped since it was listed

@@ -81,8 +81,11 @@ async def entrypoint(ctx: JobContext) -> None:
 """
     host = await run(run_host, livekit_server, tmp_path, code, models=False)
     for room in (room_name, f"{room_name}-all"):
-        await spoken_turn(participant, room)
-        await host.wait_event("user is speaking", room=room)
+        client = VoiceClient(await participant(room))
+        await client.agent()
+        async with client.speaking(SPEECH):
+            await client.heard("heard: good morning")
+            await host.wait_event("user is speaking", room=room, timeout=30)  # not at every syllable of this voice
 
 
 async def test_the_default_models_of_a_session_work_in_forked_jobs(

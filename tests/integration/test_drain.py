@@ -120,7 +120,8 @@ async def test_signal_while_a_module_is_imported_ends_the_host(
 ) -> None:
     """A module that takes an hour to import does not hold Ctrl-C up; nothing ran, so exit 0."""
     code = "import time\nprint('importing')\ntime.sleep(3600)\nasync def entrypoint(ctx): pass\n"
-    host = await run_any_host(write_agent(tmp_path, code, "entrypoint: my_agent:entrypoint"), server=fake_server)
+    yaml = "entrypoint: my_agent:entrypoint\nhttp: { listen: none }"
+    host = await run_any_host(write_agent(tmp_path, code, yaml), server=fake_server)
     await host.wait_event("importing")
     host.signal(signal.SIGTERM)
     assert await host.exit_code(timeout=5) == 0

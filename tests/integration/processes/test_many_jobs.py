@@ -61,6 +61,7 @@ JOBS = {"fork": 1000, "spawn": 12}
 
 
 @pytest.mark.slow(12)
+@pytest.mark.timeout(240)  # a thousand real processes, on whatever machine
 @pytest.mark.machine  # only root may look into a host
 async def test_descriptors_are_as_many_after_1000_jobs_and_there_is_no_zombie(
     start_any: Start, start_method: str
