@@ -24,6 +24,7 @@ from tests.support.fork_refusal import ForkRefusal
 from tests.support.host import HostProcess, write_agent
 from tests.support.log_tap import LogTap
 from tests.support.polling import poll
+from tests.support.process_states import zombies
 from tests.support.shifted_clock import ShiftedClock
 
 MAX_JOBS = 8
@@ -98,8 +99,11 @@ class Campaign:
         self._tap = LogTap(folder / "log")
         self._clock = ShiftedClock(folder)
 
-    async def run(self, seconds: float) -> Report:
-        """Start a host, do harm for so many seconds while calls come in, let it rest, check, end it."""
+    async def run(self, seconds: float, *, at_least: int = 0) -> Report:
+        """Start a host, do harm for so many seconds while calls come in, let it rest, check, end it.
+
+        It goes on for longer until `at_least` so many faults were injected, of which a slow machine takes few a second.
+        """
         with ForkRefusal(self._folder / "forks") as self._refusal:
             self._harms = Harms(
                 self,
@@ -111,7 +115,7 @@ class Campaign:
             )
             await self._start_host()
             try:
-                await self._run(seconds)
+                await self._run(seconds, at_least)
             finally:
                 await self.host.close()  # raises if any process outlives it
         return Report(
@@ -124,13 +128,13 @@ class Campaign:
             wrong=tuple(self._wrong),
         )
 
-    async def _run(self, seconds: float) -> None:
+    async def _run(self, seconds: float, at_least: int) -> None:
         await self._rest()
         before = _size(self.host)
         calls = asyncio.create_task(self._call())
         looks = asyncio.create_task(self._look())
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline or self._injected.total() < at_least:
             await asyncio.sleep(self._random.uniform(0.05, 0.5))
             await self._harm()
         calls.cancel()
@@ -276,17 +280,9 @@ class _Size:
 
 def _size(host: HostProcess) -> _Size:
     process = psutil.Process(host.pid)
-    children = process.children(recursive=True)
     return _Size(
         pid=host.pid,
         descriptors=process.num_fds(),
         bytes=process.memory_info().rss,
-        zombies=sum(map(_is_zombie, children)),
+        zombies=len(zombies(host.pid)),
     )
-
-
-def _is_zombie(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False  # reaped since it was listed

@@ -15,6 +15,7 @@ from tests.chaos.stages import fake_stage, real_stage
 from tests.support.polling import poll
 
 SECONDS = 8.0
+FAULTS = 6
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def check(report: Report) -> None:
     """The books balance, and there was something to enter."""
     log.info("seed %d\n%s", report.seed, table([report]))
     assert report.wrong == (), report
-    assert report.injected.total() >= 3, report  # as many as a slow machine has time for
+    assert report.injected.total() > 5, report
     assert report.accepted > 5, report
 
 
@@ -32,7 +33,7 @@ def check(report: Report) -> None:
 async def test_nothing_accepted_is_dropped_whatever_happens(tmp_path: Path) -> None:
     """Killed and stopped processes, no descriptors, no forks, cut sockets, broken reloads: the books balance."""
     async with fake_stage() as stage:
-        check(await Campaign(stage, tmp_path, seed=1).run(SECONDS))
+        check(await Campaign(stage, tmp_path, seed=1).run(SECONDS, at_least=FAULTS))
 
 
 @pytest.mark.slow(10)
@@ -41,7 +42,7 @@ async def test_nothing_accepted_is_dropped_whatever_happens(tmp_path: Path) -> N
 async def test_nothing_accepted_is_dropped_on_a_real_server(livekit_binary: Path, tmp_path: Path) -> None:
     """The same with jobs that join their rooms."""
     async with real_stage(livekit_binary, tmp_path) as stage:
-        check(await Campaign(stage, tmp_path, seed=2).run(SECONDS))
+        check(await Campaign(stage, tmp_path, seed=2).run(SECONDS, at_least=FAULTS))
 
 
 @pytest.mark.slow(25)

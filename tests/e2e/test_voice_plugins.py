@@ -2,6 +2,8 @@
 
 import importlib.util
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -48,12 +50,20 @@ async def run(run_host: RunHost, server: RealLiveKitServer, folder: Path, code: 
     return host
 
 
-async def spoken_turn(join: Join, room: str) -> None:
-    """Somebody speaks until the agent has answered."""
+@asynccontextmanager
+async def answered_speech(join: Join, room: str) -> AsyncIterator[None]:
+    """Somebody speaks: until the agent has answered, and as long as the block runs."""
     client = VoiceClient(await join(room))
     await client.agent()
     async with client.speaking(SPEECH):
         await client.heard("heard: good morning")
+        yield
+
+
+async def spoken_turn(join: Join, room: str) -> None:
+    """Somebody speaks until the agent has answered."""
+    async with answered_speech(join, room):
+        pass
 
 
 async def test_silero_loaded_before_the_fork_hears_when_somebody_speaks(
@@ -81,10 +91,7 @@ async def entrypoint(ctx: JobContext) -> None:
 """
     host = await run(run_host, livekit_server, tmp_path, code, models=False)
     for room in (room_name, f"{room_name}-all"):
-        client = VoiceClient(await participant(room))
-        await client.agent()
-        async with client.speaking(SPEECH):
-            await client.heard("heard: good morning")
+        async with answered_speech(participant, room):
             await host.wait_event("user is speaking", room=room, timeout=30)  # not at every syllable of this voice
 
 

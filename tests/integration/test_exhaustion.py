@@ -28,6 +28,7 @@ from tests.support.agent_host import AGENT, AgentHost, Start, start_agent
 from tests.support.exhaustion import family, no_descriptors, no_growing_files
 from tests.support.fork_refusal import ForkRefusal
 from tests.support.host import HostProcess
+from tests.support.link import Link
 from tests.support.log_tap import LogTap
 from tests.support.polling import poll
 from tests.support.protocols import RunHost
@@ -63,6 +64,13 @@ def start(fake_server: FakeLiveKitServer, run_host: RunHost, tmp_path: Path) -> 
 def start_any(start: Start, start_method: str) -> Start:
     """The same, once with each start method."""
     return partial(start, start_method=start_method)
+
+
+@pytest.fixture
+async def link(fake_server: FakeLiveKitServer) -> AsyncIterator[Link]:
+    """Between a host and the server: cut, it leaves no connection, also none that recovery has kept open."""
+    async with Link().to(fake_server.port) as link:
+        yield link
 
 
 @pytest.fixture
@@ -127,10 +135,9 @@ async def idle_processes(agent: AgentHost, count: int) -> None:
 # ── descriptors ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_host_without_descriptors_keeps_its_jobs_and_says_what_it_cannot(start_any: Start) -> None:
+async def test_host_without_descriptors_keeps_its_jobs_and_says_what_it_cannot(start_any: Start, link: Link) -> None:
     """Offers are rejected with the reason, a job that dies is reported; nothing waits for ever, and all comes back."""
-    # Recovery's questions would leave a connection open, which the registration could take over.
-    agent = await start_any(CODE, KEYS.replace("recovery: true", "recovery: false"))
+    agent = await start_any(CODE, KEYS, env={"LIVEKIT_URL": f"ws://127.0.0.1:{link.port}"})
     lives, _ = await agent.start_job("wait end")
     dies, pid = await agent.start_job("wait end")
     await idle_processes(agent, 2)
@@ -144,7 +151,7 @@ async def test_host_without_descriptors_keeps_its_jobs_and_says_what_it_cannot(s
             "no process",
             "no descriptors for another process: Too many open files",
         )
-        agent.server.cut()
+        link.cut()
         lost = await agent.host.wait_event("registration failed", timeout=LONG)
         assert "Too many open files" in lost.fields["reason"]
     await serves(agent)

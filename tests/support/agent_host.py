@@ -13,6 +13,7 @@ from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome, OfferResult
 from tests.support.host import HostProcess, write_agent
 from tests.support.polling import poll
+from tests.support.process_states import ENDED, state_of, zombies
 from tests.support.protocols import RunHost
 
 AGENT = "probe"
@@ -96,16 +97,12 @@ class AgentHost:
 
     def children(self) -> list[psutil.Process]:
         """All direct children of the host that are no zombies, oldest first."""
-        found = [child for child in psutil.Process(self.host.pid).children() if _status(child) not in _ENDED]
+        found = [child for child in psutil.Process(self.host.pid).children() if state_of(child) not in ENDED]
         return sorted(found, key=lambda child: (child.create_time(), child.pid))  # known since it was listed
 
     async def no_zombies(self) -> None:
         """Wait until every process that has ended is reaped."""
-        await poll(lambda: not self._zombies(), timeout=5, what="somebody's child is not reaped")
-
-    def _zombies(self) -> list[int]:
-        children = psutil.Process(self.host.pid).children(recursive=True)
-        return [child.pid for child in children if _status(child) == psutil.STATUS_ZOMBIE]
+        await poll(lambda: not zombies(self.host.pid), timeout=5, what="somebody's child is not reaped")
 
     @property
     def base(self) -> int:
@@ -133,16 +130,6 @@ class AgentHost:
             return idle if len(idle) == count and not set(idle) & set(other_than) else []
 
         return await poll(look, timeout=timeout, what=f"{count} idle processes did not come: {self.idle()}")
-
-
-_ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-
-
-def _status(process: psutil.Process) -> str:
-    try:
-        return str(process.status())
-    except psutil.NoSuchProcess:
-        return str(psutil.STATUS_DEAD)  # since it was listed
 
 
 def _is_for_jobs(pid: int) -> bool:
