@@ -82,7 +82,7 @@ async def measure_warm(subject: Subject, folder: Path) -> Samples:
 async def measure_cold(subject: Subject, folder: Path) -> Samples:
     """The same with no idle process at all, the very first apart.
 
-    From the offer on: one side starts the process before it answers, the other after the assignment.
+    From the assignment on, and from the offer on: one side starts the process before it answers, the other after it.
     """
     async with fake_server() as server:
         with Running(subject, folder, server.environment, idle=0, hold=1, join=False) as running:
@@ -92,8 +92,14 @@ async def measure_cold(subject: Subject, folder: Path) -> Samples:
             for number in range(COLD_JOBS):
                 results.append(await offer(server, number))
                 await wait_entries(running, number + 1)
-            first, *rest = latencies(running, {r.room: r.offered_at for r in results})
-            return {"cold_first": [first], "cold": rest}
+            first, *rest = latencies(running, {r.room: r.assigned_at for r in results})
+            first_offer, *rest_offer = latencies(running, {r.room: r.offered_at for r in results})
+            return {
+                "cold_first": [first],
+                "cold": rest,
+                "cold_offer_first": [first_offer],
+                "cold_offer": rest_offer,
+            }
 
 
 async def measure_burst(subject: Subject, folder: Path) -> Samples:
@@ -129,12 +135,15 @@ async def measure_crowd(subject: Subject, folder: Path) -> Samples:
                 await wait_registered(server, running)
                 await wait_idle(running, IDLE)
                 await asyncio.sleep(SETTLE_SECONDS)
+                before = running.cpu_seconds()
                 results = await asyncio.gather(*(offer(server, number) for number in range(count)))
                 await wait_entries(running, sum(result.assigned for result in results))
+                used = running.cpu_seconds() - before
                 entries = [note.at for note in running.notes("entry")]
                 took = max(entries, default=math.nan) - min(result.offered_at for result in results)
                 samples[f"crowd_{count}_running"] = [float(len(entries))]
                 samples[f"crowd_{count}_per_job"] = [1000 * took / len(entries)] if entries else []
+                samples[f"crowd_{count}_cpu"] = [1000 * used / len(entries)] if entries else []
                 samples[f"crowd_{count}_pss"] = [running.memory().pss / len(entries)] if entries else []
     return samples
 

@@ -26,6 +26,7 @@ def _crowd(count: int) -> tuple[Row, ...]:
     return (
         Row(samples=f"{samples}_running", title=f"{title}: in their entrypoint", unit="", digits=0, ratio=False),
         Row(samples=f"{samples}_per_job", title=f"{title}: until the last, per job", unit="ms", digits=1),
+        Row(samples=f"{samples}_cpu", title=f"{title}: processor time of all processes, per job", unit="ms", digits=1),
         Row(samples=f"{samples}_pss", title=f"{title}: memory of all processes (PSS), per job", unit="MB", digits=1),
     )
 
@@ -38,8 +39,10 @@ ROWS = (
     Row(samples="idle_cpu", title="idle: processor time of all processes", unit="% of a core", digits=1),
     Row(samples="warm", title="warm: assignment → entrypoint", unit="ms", digits=1),
     Row(samples="warm_offer", title="warm: offer → entrypoint", unit="ms", digits=1),
-    Row(samples="cold_first", title="no idle process: offer → entrypoint, the very first", unit="ms", digits=0),
-    Row(samples="cold", title="no idle process: offer → entrypoint, after it", unit="ms", digits=1),
+    Row(samples="cold_first", title="no idle process: assignment → entrypoint, the very first", unit="ms", digits=1),
+    Row(samples="cold", title="no idle process: assignment → entrypoint, after it", unit="ms", digits=1),
+    Row(samples="cold_offer_first", title="no idle process: offer → entrypoint, the very first", unit="ms", digits=1),
+    Row(samples="cold_offer", title="no idle process: offer → entrypoint, after it", unit="ms", digits=1),
     Row(samples="burst_accepted", title=f"burst of {BURST} offers: accepted", unit="", digits=0, ratio=False),
     Row(samples="burst_running", title=f"burst of {BURST} offers: in their entrypoint", unit="", digits=0, ratio=False),
     Row(samples="burst_seconds", title=f"burst of {BURST} offers: until the last of those", unit="s", digits=2),
