@@ -6,10 +6,11 @@ for classes it never uses, and PyJWT brings the whole of `cryptography` for algo
 
 import base64
 import hmac
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
+
+from msgspec import json
 
 from agenthost.config.model import Permissions
 from agenthost.values import Discreet
@@ -21,8 +22,6 @@ API_TOKEN_SECONDS = 3600
 """Life of a job's API token; the host sends a fresh one after two thirds of it."""
 
 CALL_TOKEN_SECONDS = 60
-
-_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 class Credentials(Discreet, frozen=True, kw_only=True):
@@ -89,8 +88,7 @@ def _sign(grants: Mapping[str, Any], credentials: Credentials, seconds: float) -
 
 def _encode(claims: Mapping[str, Any], secret: str) -> str:
     """A JSON web token (RFC 7519) with the only algorithm that LiveKit takes."""
-    parts = ({"alg": "HS256", "typ": "JWT"}, claims)
-    signed = b".".join(_base64(_JSON.encode(part).encode()) for part in parts)
+    signed = _HEADER + b"." + _base64(json.encode(claims))
     return (signed + b"." + _base64(hmac.digest(secret.encode(), signed, "sha256"))).decode()
 
 
@@ -98,7 +96,7 @@ def _claims(token: str) -> dict[str, Any]:
     """What a token says; whoever gave it to us is believed. Raises ValueError when it is none."""
     try:
         _header, body, _signature = token.split(".")
-        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        claims = json.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     except ValueError as error:
         raise ValueError("the server's token is no JSON web token") from error
     if not isinstance(claims, dict):
@@ -108,3 +106,6 @@ def _claims(token: str) -> dict[str, Any]:
 
 def _base64(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+_HEADER = _base64(json.encode({"alg": "HS256", "typ": "JWT"}))

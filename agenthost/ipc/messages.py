@@ -1,8 +1,9 @@
 """What crosses the border between the host and its processes: frozen values, one class a message.
 
 Host and processes are always of one version (a template is exec'd by its host), so there is no version
-negotiation; an unknown message is a bug and fails loudly. Encoding is JSON with bytes as base64: nothing a job
-process sends can make the host run code.
+negotiation; an unknown message is a bug and fails loudly. Encoding is MessagePack, checked against the classes below:
+nothing a job process sends can make the host run code. What MessagePack has no form for (text that is not UTF-8 since
+it was a file name or a variable once, a number beyond 64 bits) goes as JSON.
 
     host → base        BaseSpec, once
     host → template    BaseSpec (the base), ForkProcess (with descriptors), Leave
@@ -13,14 +14,13 @@ process sends can make the host run code.
     hook → host        Hello, Ready, InitFailed, HandlerAnswer, LoadAnswer
 """
 
-import base64
 import json
+import operator
 from collections.abc import Mapping
-from functools import cache
+from functools import reduce
 from typing import Any
 
-from msgspec import field
-from msgspec.structs import asdict
+from msgspec import convert, field, msgpack, to_builtins
 
 from agenthost.values import Discreet
 
@@ -28,7 +28,7 @@ PACKET_BYTES = 256 * 1024
 """The largest message to and from a template, one packet; a TemplateSpec with its environment is what needs it."""
 
 
-class Message(Discreet, frozen=True, kw_only=True):
+class Message(Discreet, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
     """Base of all messages; subclasses hold only JSON values, bytes, and mappings of them."""
 
 
@@ -289,42 +289,27 @@ class LoadAnswer(Message, frozen=True, kw_only=True):
 
 
 def encode(message: Message) -> bytes:
-    """One message as UTF-8 JSON; the frame around it is the channel's business."""
-    body = asdict(message)
-    return json.dumps([type(message).__name__, body], default=_plain, separators=(",", ":")).encode()
+    """One message; the frame around it is the channel's business. Raises TypeError for a value that is no plain one."""
+    try:
+        return _ENCODER.encode(message)
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(to_builtins(message, enc_hook=_plain)).encode()
 
 
 def decode(data: bytes) -> Message:
     """The opposite of `encode`. Raises ValueError for anything that is not exactly one known message."""
     try:
-        name, body = json.loads(data)
-        cls = _kinds()[name]
-        return cls(**{key: _revive(key, value, cls) for key, value in body.items()})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return _DECODER.decode(data) if data[:1] != b"{" else convert(json.loads(data), _ANY)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
 
 
-@cache
-def _kinds() -> Mapping[str, type[Message]]:
-    return {cls.__name__: cls for cls in Message.__subclasses__()}
-
-
 def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, Message):
-        return asdict(value)
     raise TypeError(f"{type(value).__name__} cannot cross the process border")
 
 
-def _revive(key: str, value: Any, cls: type[Message]) -> Any:
-    kind = cls.__annotations__[key]
-    if kind is bytes:
-        return base64.b64decode(value)
-    if kind == tuple[str, ...]:
-        return tuple(value)
-    if value is not None and kind == (TemplateSpec | None):
-        return TemplateSpec(**{k: _revive(k, v, TemplateSpec) for k, v in value.items()})
-    return value
+_ANY: Any = reduce(operator.or_, Message.__subclasses__())
+_ENCODER = msgpack.Encoder(enc_hook=_plain)
+_DECODER: msgpack.Decoder[Message] = msgpack.Decoder(_ANY)

@@ -1,5 +1,9 @@
-"""Messages as JSON: what goes in comes out, and nothing else does."""
+"""Messages on the wire: what goes in comes out, and nothing else does."""
 
+import math
+from types import MappingProxyType
+
+import msgspec
 import pytest
 
 from agenthost.ipc.messages import AskHandler, ForkProcess, StartJob, TemplateReady, TemplateSpec, decode, encode
@@ -33,6 +37,9 @@ SPEC = TemplateSpec(agent="a", generation=1, env={"A": "B"}, working_dir="/", pa
         ForkProcess(number=2, kind="job", open_files=100),
         TemplateReady(pid=1, import_seconds=0.5, modules=("a", "b"), threads=()),
         AskHandler(number=1, job=b"\x00", identity="i", name="", metadata="", attributes={}),
+        # What MessagePack has no form for: a variable that is not UTF-8, a number of more than 64 bits.
+        ForkProcess(number=3, kind="template", spec=msgspec.structs.replace(SPEC, env={"A": "\udcff", "B": "ü"})),
+        msgspec.structs.replace(START, settings={"seed": 10**30, "list": [-(2**70), "\udc80"]}, attributes={}),
     ],
 )
 def test_round_trip(message: object) -> None:
@@ -40,9 +47,52 @@ def test_round_trip(message: object) -> None:
     assert decode(encode(message)) == message  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"{}", b'["Nobody", {}]', b'["Hello", {"nonsense": 1}]', b'["Hello", 3]', b"\xff"]
-)
+def test_a_number_that_is_none_stays_none() -> None:
+    """`nan` and infinity are YAML numbers, and a file may have them in its settings."""
+    start = msgspec.structs.replace(START, settings={"a": math.nan, "b": math.inf})
+    back = decode(encode(start))
+    assert isinstance(back, StartJob)
+    assert math.isnan(back.settings["a"])
+    assert back.settings["b"] == math.inf
+
+
+def test_any_mapping_arrives_as_a_dict() -> None:
+    """The host keeps its values in mappings that cannot be changed."""
+    start = msgspec.structs.replace(START, settings=MappingProxyType({"a": MappingProxyType({"b": 1})}))
+    back = decode(encode(start))
+    assert isinstance(back, StartJob)
+    assert back.settings == {"a": {"b": 1}}
+
+
+@pytest.mark.parametrize("settings", [{"a": object()}, {"a": object(), "b": "\udcff"}])
+def test_what_is_no_plain_value_is_refused(settings: object) -> None:
+    """By name, however the rest would have been sent."""
+    with pytest.raises(TypeError, match="object cannot cross the process border"):
+        encode(msgspec.structs.replace(START, settings=settings))
+
+
+MALFORMED = [
+    b"",
+    b"{}",
+    b'{"type": "Nobody"}',
+    b'{"type": "Hello", "pid": 1, "nonsense": 1}',
+    b'{"type": "Hello", "pid": "one"}',
+    b"{" + b'"a":{' * 20_000,
+    b'["Hello", {"pid": 1}]',
+    b"\xff",
+    b"\xc1",
+    b"\x91" * 20_000,
+    msgspec.msgpack.encode({"type": "Nobody"}),
+    msgspec.msgpack.encode({"type": "Hello"}),
+    msgspec.msgpack.encode({"type": "Hello", "pid": 1, "nonsense": 1}),
+    msgspec.msgpack.encode({"type": "Hello", "pid": "one"}),
+    msgspec.msgpack.encode(3),
+    encode(START)[:-1],
+    encode(START) + b"\x00",
+]
+
+
+@pytest.mark.parametrize("data", MALFORMED, ids=range(len(MALFORMED)))
 def test_what_is_no_message_is_a_value_error(data: bytes) -> None:
     """A process of the user's cannot make the host do anything else than that."""
     with pytest.raises(ValueError, match="not a message"):
