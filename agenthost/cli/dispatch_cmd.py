@@ -28,6 +28,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.room:
         raise UsageError("--room is empty; name the room")
+    for name, text in (("AGENT", args.agent), ("--room", args.room), ("--metadata", args.metadata)):
+        _check_utf8(name, text)
     import asyncio
 
     from agenthost.cli.dispatching import Answer, Wanted, dispatch
@@ -40,6 +42,15 @@ def run(args: argparse.Namespace) -> int:
     for line in _json(dispatched) if args.format == "json" else _text(dispatched, joined=joined):
         output.line(line)
     return ExitCode.OK if joined else ExitCode.FAILURE
+
+
+def _check_utf8(name: str, text: str) -> None:
+    """Raises UsageError for bytes that the server's protocol has no form for."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(text).decode(errors="backslashreplace")
+        raise UsageError(f"{name} is not UTF-8: {shown}; check the terminal's encoding") from None
 
 
 def _text(dispatched: "Dispatched", *, joined: bool) -> tuple[str, ...]:
