@@ -50,6 +50,7 @@ fast: $(READY)
 bench: $(READY)
 	$(BIN)/agenthost server install
 	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.voice
 	$(BIN)/python -m tests.bench.reload_latency
 
 versions: $(READY)

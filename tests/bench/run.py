@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -25,7 +25,7 @@ from tests.bench import measure
 from tests.bench.measure import Measure, Samples, merge
 from tests.bench.peer import ensure_peer
 from tests.bench.subjects import PEER_VERSION, Subject, subjects
-from tests.bench.table import render, write
+from tests.bench.table import footnote, render, write
 
 ROOT = Path(__file__).parents[2]
 GROUPS = ("start", "warm", "cold", "burst", "crowd", "rooms")
@@ -38,13 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = [s for s in subjects(peer) if not options.subject or s.name in options.subject]
     binary = asyncio.run(ensure_installed(lambda step, detail: None)) if "rooms" in options.only else None
     others = os.getloadavg()[0]
-    columns = asyncio.run(run_all(chosen, options.only, options.repeats, binary))
-    table = render(columns, facts(options.repeats, binary, others))
-    sys.stdout.write(table)
+    measures = {group: measure_of(group, binary) for group in options.only}
+    columns = asyncio.run(run_all(chosen, measures, options.repeats))
+    text = render(columns) + "\n" + footnote(facts(options.repeats, binary, others))
+    sys.stdout.write(text)
     if len(chosen) == len(subjects(peer)) and set(options.only) == set(GROUPS):
-        for path in write(table, ROOT):
-            console.print(f"wrote {path.relative_to(ROOT)}")
+        tell_written(write("bench", text, ROOT))
     return 0
+
+
+def tell_written(pages: Sequence[Path]) -> None:
+    for page in pages:
+        console.print(f"wrote {page.relative_to(ROOT)}")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -57,17 +62,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-async def run_all(
-    chosen: Sequence[Subject], groups: Sequence[str], repeats: int, binary: Path | None
-) -> dict[str, Samples]:
-    """Every group for every subject in turns, so that a slow minute of the machine hits all of them."""
+async def run_all(chosen: Sequence[Subject], measures: Mapping[str, Measure], repeats: int) -> dict[str, Samples]:
+    """Every measurement of every subject in turns, so that a slow minute of the machine hits all of them."""
     runs: dict[str, list[Samples]] = {subject.name: [] for subject in chosen}
     for number in range(repeats):
-        for group in groups:
+        for group, taken in measures.items():
             for subject in chosen if number % 2 == 0 else reversed(chosen):
                 console.print(f"[{number + 1}/{repeats}] {group}: {subject.name}", highlight=False)
                 with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-                    runs[subject.name].append(await measure_of(group, binary)(subject, Path(folder)))
+                    runs[subject.name].append(await taken(subject, Path(folder)))
     return {name: merge(samples) for name, samples in runs.items()}
 
 

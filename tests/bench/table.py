@@ -1,4 +1,4 @@
-"""From samples to one Markdown table, and where it is written: docs/bench.md, and README between two markers."""
+"""From samples to a Markdown table, and where it is written: docs/bench.md and README, between two markers each."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bench.measure import BURST, CROWDS, IDLE, ROOMS, Samples
 
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+PAGES = ("README.md", "docs/bench.md")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,19 +76,24 @@ def cell(values: Sequence[float], row: Row) -> str:
     return f"{shown} {row.unit}".rstrip()
 
 
-def render(columns: Mapping[str, Samples], facts: Sequence[str]) -> str:
+def render(columns: Mapping[str, Samples], rows: Sequence[Row] = ROWS) -> str:
     """The table; the ratio compares the first column with the last, by their p50."""
     names = list(columns)
     lines = [
         "| | " + " | ".join(names) + " | ratio |",
         "|---" * (len(names) + 2) + "|",
     ]
-    for row in ROWS:
+    for row in rows:
         samples = [columns[name].get(row.samples, []) for name in names]
         if any(samples):
             cells = [cell(values, row) for values in samples]
             lines.append(f"| {row.title} | " + " | ".join(cells) + f" | {_ratio(samples, row)} |")
-    return "\n".join([*lines, "", "p50 / p95 / max where they differ. " + " · ".join(facts), ""])
+    return "\n".join([*lines, ""])
+
+
+def footnote(facts: Sequence[str]) -> str:
+    """The line below: how to read the cells, and what a reader must know to weigh them."""
+    return "p50 / p95 / max where they differ. " + " · ".join(facts) + "\n"
 
 
 def _ratio(samples: Sequence[Sequence[float]], row: Row) -> str:
@@ -98,18 +103,14 @@ def _ratio(samples: Sequence[Sequence[float]], row: Row) -> str:
     return f"{theirs / ours:.1f} ×"
 
 
-def write(table: str, root: Path) -> list[Path]:
-    """Put the table into docs/bench.md and, where README has the two markers, between them; the files written."""
-    page = root / "docs" / "bench.md"
-    page.parent.mkdir(exist_ok=True)
-    page.write_text(
-        "# Benchmark\n\nWritten by `make bench`; the agents are in `tests/bench/agents`. Every run starts the programs "
-        "in turns, on loopback, against the same servers.\n\n" + table
-    )
-    readme = root / "README.md"
-    text = readme.read_text()
-    if BEGIN not in text or END not in text:
-        return [page]
-    before, rest = text.split(BEGIN, 1)
-    readme.write_text(before + BEGIN + "\n" + table + rest[rest.index(END) :])
-    return [page, readme]
+def write(name: str, text: str, root: Path) -> list[Path]:
+    """Put `text` between the markers `<!-- NAME: begin -->` and `<!-- NAME: end -->` of each page; the pages written.
+
+    Raises ValueError when a page has lost its markers.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    pages = [root / page for page in PAGES]
+    for page in pages:
+        before, old = page.read_text().split(begin, 1)
+        page.write_text(before + begin + "\n" + text + old[old.index(end) :])
+    return pages

@@ -1,143 +1,139 @@
-"""`python -m tests.bench.voice [SUBJECT…]`: the same livekit-agents file under agenthost and its own host, real server.
+"""`python -m tests.bench.voice`: the same livekit-agents file under agenthost and under its own host, real server.
 
-Needs the extra `voice` in this environment, which both run in. Prints a table; times are medians, from the call of the
-dispatch API until the session has started, so the server's part is in both. The burst is a crowd that is dispatched
-at once, with no process waiting: the time is that until the last of those sessions has started.
+Needs the extra `voice` in this environment, which both run in. Options: `--only warm|cold|crowd|interruption`
+(repeatable), `--repeats N`. Two tables, with and without local models (turn detector and the like, which templates and
+the peer's inference process load), are printed, and written into docs and README when everything was measured.
 """
 
+import argparse
 import asyncio
-import secrets
+import functools
+import importlib.metadata
+import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from livekit import api
-from rich.console import Console
-from rich.table import Table
 
 from agenthost.livekit_server.build import ensure_installed
-from tests.bench.subjects import AGENTS, Memory, Running, Subject, memory_of
-from tests.support.polling import poll
-from tests.support.real_server import RealLiveKitServer
+from tests.bench.interruption import measure_interruption
+from tests.bench.measure import IDLE, SETTLE_SECONDS, Samples
+from tests.bench.rooms import dispatch, latencies, notes, registered, started
+from tests.bench.run import ROOT, facts, run_all, tell_written
+from tests.bench.subjects import AGENTS, Running, Subject, memory_of
+from tests.bench.table import Row, footnote, render, write
 
-IDLE = 4
 JOBS = 6
 CROWD = 20
-SECONDS = 90.0
-SETTLE_SECONDS = 3.0
+CROWD_HOLD = 90.0
+FIRST = "dispatch → session started"
 
-Row = dict[str, float]
+ROWS = (
+    Row(samples="idle_pss", title=f"idle, {IDLE} idle processes: memory of all processes (PSS)", unit="MB", digits=0),
+    Row(samples="idle_uss", title="one idle job process: private memory (USS)", unit="MB", digits=1),
+    Row(samples="warm", title=f"warm: {FIRST}", unit="ms", digits=0),
+    Row(samples="cold", title=f"no idle process: {FIRST}", unit="ms", digits=0),
+    Row(samples="burst", title=f"burst of {CROWD}, no idle process: until the last session", unit="s", digits=1),
+    Row(samples="session_pss", title=f"one of {CROWD} sessions: memory (PSS)", unit="MB", digits=1),
+    Row(samples="session_uss", title=f"one of {CROWD} sessions: private memory (USS)", unit="MB", digits=1),
+    Row(samples="interruption", title="somebody speaks → the agent is silent", unit="ms", digits=0),
+)
 
 
 def subjects() -> tuple[Subject, ...]:
     ours = (sys.executable, "-m", "agenthost", "start", str(AGENTS / "voice.yaml"))
     peer = (sys.executable, "-m", "livekit.agents", "start", str(AGENTS / "voice_agent.py"))
-    no_models = {"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"}
     return (
         Subject(name="agenthost", argv=ours, env={"BENCH_HOST": "agenthost"}),
-        Subject(name="agenthost, no local models", argv=ours, env={"BENCH_HOST": "agenthost"} | no_models),
-        Subject(name="livekit-agents", argv=peer),
-        Subject(name="livekit-agents, no local models", argv=peer, env=no_models),
+        Subject(name=f"livekit-agents {importlib.metadata.version('livekit-agents')}", argv=peer),
     )
 
 
-async def measure(subject: Subject, folder: Path, server: RealLiveKitServer) -> Row:
-    """All figures of one column, each from a fresh start."""
-    row: Row = {}
-    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
-        with running(subject, folder / "warm", server, idle=IDLE, hold=0.5) as warm:
-            await notes(warm, "prewarm", IDLE)
-            await asyncio.sleep(SETTLE_SECONDS)
-            family = warm.memory()
-            pids = {note.pid for note in warm.notes("prewarm")}
-            idle = [found for pid in pids if (found := memory_of(pid)) is not None]
-            row["idle: PSS of all processes, MiB"] = family.pss
-            row["one idle process, USS, MiB"] = statistics.median(found.uss for found in idle)
-            row["warm: dispatch → session started, ms"] = await latency(client, warm, folder.name + "-warm", IDLE)
-        with running(subject, folder / "cold", server, idle=0, hold=0.5) as cold:
-            await registered(client, cold, folder.name + "-cold")
-            row["cold: dispatch → session started, ms"] = await latency(client, cold, folder.name + "-cold", 0)
-            row[f"burst of {CROWD}: until the last session started, ms"] = await burst(client, cold, folder.name)
-        with running(subject, folder / "crowd", server, idle=0, hold=SECONDS) as crowd:
-            await registered(client, crowd, folder.name + "-crowd")
-            before, first = crowd.memory(), len(crowd.notes("joined"))
-            for number in range(CROWD):
-                await dispatch(client, f"{folder.name}-crowd-{number}")
-                await notes(crowd, "joined", first + number + 1)
-            await asyncio.sleep(SETTLE_SECONDS)
-            row |= per_session(before, crowd.memory())
-    return row
+def without_models(subject: Subject) -> Subject:
+    return replace(subject, env=dict(subject.env) | {"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"})
 
 
-def running(subject: Subject, folder: Path, server: RealLiveKitServer, *, idle: int, hold: float) -> Running:
-    folder.mkdir(parents=True)
-    return Running(subject, folder, server.environment, idle=idle, hold=hold, join=True)
+async def measure_warm(subject: Subject, folder: Path, binary: Path) -> Samples:
+    """What a full set of idle processes weighs, and how soon a session starts in one of them."""
+    async with started(subject, folder, binary, idle=IDLE, hold=0.5) as (client, running):
+        await notes(running, "prewarm", IDLE)
+        await asyncio.sleep(SETTLE_SECONDS)
+        pss = running.memory().pss
+        idle = [found.uss for note in running.notes("prewarm") if (found := memory_of(note.pid)) is not None]
+        took = await latencies(client, running, JOBS, idle=IDLE)
+    return {"idle_pss": [pss], "idle_uss": [statistics.median(idle)], "warm": took}
 
 
-async def latency(client: api.LiveKitAPI, subject: Running, prefix: str, idle: int) -> float:
-    """One job after the other, each time with a full set of idle processes; the first one is not counted."""
-    took = []
-    before = len(subject.notes("joined"))
-    for number in range(JOBS + 1):
-        if idle:
-            await notes(subject, "prewarm", idle + number)
-        room = f"{prefix}-{number}"
-        began = asyncio.get_running_loop().time()  # the monotonic clock, as in the notes
-        await dispatch(client, room)
-        await notes(subject, "joined", before + number + 1)
-        took.append(next(note.at for note in subject.notes("joined") if note.what == room) - began)
-    return 1000 * statistics.median(took[1:])
+async def measure_cold(subject: Subject, folder: Path, binary: Path) -> Samples:
+    """How soon a session starts when no process waits: one after the other, then a crowd at once."""
+    async with started(subject, folder, binary, idle=0, hold=0.5) as (client, running):
+        await registered(client, running)
+        took = await latencies(client, running, JOBS, idle=0)
+        await asyncio.sleep(SETTLE_SECONDS)  # the jobs before have ended
+        return {"cold": took, "burst": [await burst(client, running)]}
 
 
-async def burst(client: api.LiveKitAPI, subject: Running, prefix: str) -> float:
+async def burst(client: api.LiveKitAPI, running: Running) -> float:
     """From the first dispatch to the last session. A host that is full refuses some for a while, which counts, too."""
-    await asyncio.sleep(SETTLE_SECONDS)  # the jobs before have ended
-    before = len(subject.notes("joined"))
-    began = asyncio.get_running_loop().time()
-    await asyncio.gather(*(dispatch(client, f"{prefix}-burst-{number}") for number in range(CROWD)))
-    await notes(subject, "joined", before + CROWD)
-    return 1000 * (max(note.at for note in subject.notes("joined")) - began)
+    before = len(running.notes("joined"))
+    began = asyncio.get_running_loop().time()  # the monotonic clock, as in the notes
+    await asyncio.gather(*(dispatch(client, f"burst-{number}") for number in range(CROWD)))
+    await notes(running, "joined", before + CROWD)
+    return max(note.at for note in running.notes("joined")) - began
 
 
-async def registered(client: api.LiveKitAPI, subject: Running, prefix: str) -> None:
-    """Ask for it until it comes: the real server forgets a dispatch that no worker was there for."""
-    deadline = asyncio.get_running_loop().time() + SECONDS
-    while not subject.notes("joined"):
-        assert asyncio.get_running_loop().time() < deadline, f"it never came:\n{subject.log.read_text()[-2000:]}"
-        await dispatch(client, f"{prefix}-probe-{secrets.token_hex(4)}")
-        await poll(lambda: subject.notes("joined"), timeout=SETTLE_SECONDS)
-    await asyncio.sleep(SETTLE_SECONDS)
+async def measure_crowd(subject: Subject, folder: Path, binary: Path) -> Samples:
+    """What one of many sessions adds to the memory of all processes."""
+    async with started(subject, folder, binary, idle=0, hold=CROWD_HOLD) as (client, running):
+        await registered(client, running)
+        await asyncio.sleep(SETTLE_SECONDS)
+        before, first = running.memory(), len(running.notes("joined"))
+        for number in range(CROWD):
+            await dispatch(client, f"crowd-{number}")
+            await notes(running, "joined", first + number + 1)
+        await asyncio.sleep(SETTLE_SECONDS)
+        after = running.memory()
+    return {"session_pss": [(after.pss - before.pss) / CROWD], "session_uss": [(after.uss - before.uss) / CROWD]}
 
 
-async def dispatch(client: api.LiveKitAPI, room: str) -> None:
-    await client.agent_dispatch.create_dispatch(api.CreateAgentDispatchRequest(agent_name="bench", room=room))
+GROUPS = {
+    "warm": measure_warm,
+    "cold": measure_cold,
+    "crowd": measure_crowd,
+    "interruption": measure_interruption,
+}
 
 
-async def notes(subject: Running, event: str, count: int) -> None:
-    await poll(lambda: len(subject.notes(event)) >= count, timeout=SECONDS, what=f"{count} times {event!r}")
-
-
-def per_session(before: Memory, after: Memory) -> Row:
-    return {
-        f"one of {CROWD} sessions, PSS, MiB": (after.pss - before.pss) / CROWD,
-        f"one of {CROWD} sessions, USS, MiB": (after.uss - before.uss) / CROWD,
-    }
-
-
-async def main(names: Sequence[str]) -> int:
-    binary = await ensure_installed(lambda step, detail: None)
-    columns: dict[str, Row] = {}
-    with tempfile.TemporaryDirectory() as name, RealLiveKitServer(binary, Path(name)) as server:
-        for number, subject in enumerate(each for each in subjects() if not names or each.name in names):
-            columns[subject.name] = await measure(subject, Path(name) / f"subject-{number}", server)
-    table = Table("", *columns)
-    for key in next(iter(columns.values())):
-        table.add_row(key, *(f"{row[key]:.1f}" for row in columns.values()))
-    Console(width=160).print(table)
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parse(argv)
+    binary = asyncio.run(ensure_installed(lambda step, detail: None))
+    others = os.getloadavg()[0]
+    measures = {group: functools.partial(GROUPS[group], binary=binary) for group in options.only}
+    parts = []
+    for title, chosen in (
+        ("With local models loaded, livekit-agents' default:", subjects()),
+        ("Without (`LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE=0`):", tuple(map(without_models, subjects()))),
+    ):
+        columns = asyncio.run(run_all(chosen, measures, options.repeats))
+        parts.append(f"{title}\n\n{render(columns, ROWS)}\n")
+    text = "".join(parts) + footnote(facts(options.repeats, binary, others))
+    sys.stdout.write(text)
+    if set(options.only) == set(GROUPS):
+        tell_written(write("voice bench", text, ROOT))
     return 0
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="voice bench", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--only", action="append", choices=tuple(GROUPS), help="measure only this group (repeatable)")
+    parser.add_argument("--repeats", type=int, default=3, help="fresh starts of everything (default 3)")
+    options = parser.parse_args(argv)
+    options.only = options.only or list(GROUPS)
+    return options
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1:])))
+    raise SystemExit(main())
