@@ -111,6 +111,9 @@ def write(name: str, text: str, root: Path) -> list[Path]:
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     pages = [root / page for page in PAGES]
     for page in pages:
-        before, old = page.read_text().split(begin, 1)
-        page.write_text(before + begin + "\n" + text + old[old.index(end) :])
+        before, found, rest = page.read_text().partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"{page} has no {begin} with {end} after it")
+        page.write_text(f"{before}{begin}\n{text}{end}{after}")
     return pages

@@ -3,8 +3,11 @@
 import math
 from pathlib import Path
 
-from tests.bench.table import BEGIN, END, ROWS, Row, cell, percentile, render, write
+import pytest
 
+from tests.bench.table import PAGES, ROWS, Row, cell, footnote, percentile, render, write
+
+ROOT = Path(__file__).parents[2]
 SECONDS = Row(samples="start", title="start", unit="s", digits=2)
 
 
@@ -26,10 +29,14 @@ def test_cell_shows_what_its_samples_allow() -> None:
 
 def test_ratio_compares_the_last_column_with_the_first() -> None:
     """By the middle sample; a row that nobody measured is left out."""
-    table = render({"ours": {"start": [0.5]}, "between": {}, "theirs": {"start": [3.0]}}, ["facts"])
+    table = render({"ours": {"start": [0.5]}, "between": {}, "theirs": {"start": [3.0]}})
     assert "| start → registered | 0.50 s | – | 3.00 s | 6.0 × |" in table
     assert len([line for line in table.splitlines() if line.startswith("| ")]) == 2
-    assert table.endswith("facts\n")
+
+
+def test_footnote_has_what_a_reader_must_know() -> None:
+    """One line of its own."""
+    assert footnote(["machine", "date"]).endswith("differ. machine · date\n")
 
 
 def test_rows_have_names_of_their_own() -> None:
@@ -37,13 +44,33 @@ def test_rows_have_names_of_their_own() -> None:
     assert len({row.samples for row in ROWS}) == len({row.title for row in ROWS}) == len(ROWS)
 
 
-def test_table_replaces_the_one_between_the_markers(tmp_path: Path) -> None:
-    """The rest of README stays; without markers only the page is written."""
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    assert write("new\n", tmp_path) == [tmp_path / "docs" / "bench.md", readme]
-    assert readme.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
-    readme.write_text("no markers\n")
-    assert write("newer\n", tmp_path) == [tmp_path / "docs" / "bench.md"]
-    assert readme.read_text() == "no markers\n"
-    assert (tmp_path / "docs" / "bench.md").read_text().endswith("newer\n")
+def test_table_replaces_the_one_between_its_markers(tmp_path: Path) -> None:
+    """The rest of both pages stays, other tables, too."""
+    for page in _pages(tmp_path):
+        page.write_text("before\n<!-- b: begin -->\nold\n<!-- b: end -->\n<!-- a b: begin -->\nx\n<!-- a b: end -->\n")
+    assert write("b", "new\n", tmp_path) == _pages(tmp_path)
+    for page in _pages(tmp_path):
+        assert page.read_text().startswith("before\n<!-- b: begin -->\nnew\n<!-- b: end -->\n<!-- a b: begin -->\nx\n")
+
+
+def test_page_without_markers_is_an_error(tmp_path: Path) -> None:
+    """A measurement of half an hour that is written nowhere must not look like a success."""
+    for page in _pages(tmp_path):
+        page.write_text("no markers\n")
+    with pytest.raises(ValueError, match="has no"):
+        write("b", "new\n", tmp_path)
+
+
+def test_pages_have_the_markers_of_both_tables() -> None:
+    """README and the page about the benchmark."""
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        for name in ("bench", "voice bench"):
+            assert text.index(f"<!-- {name}: begin -->") < text.index(f"<!-- {name}: end -->")
+
+
+def _pages(root: Path) -> list[Path]:
+    """Where both pages are in `root`, their folders made."""
+    for page in PAGES:
+        (root / page).parent.mkdir(exist_ok=True)
+    return [root / page for page in PAGES]
