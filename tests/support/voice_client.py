@@ -96,7 +96,7 @@ class VoiceClient:
         task.add_done_callback(self._readers.discard)
 
     async def _read(self, reader: rtc.TextStreamReader) -> None:
-        with contextlib.suppress(rtc.StreamError):  # the room was left in the middle of a sentence
+        with contextlib.suppress(ConnectionError):  # the room was left in the middle of a sentence
             self.said.put_nowait(await reader.read_all())
 
     def _on_track(self, track: rtc.RemoteTrack, *_: object) -> None:
