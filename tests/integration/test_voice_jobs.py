@@ -1,6 +1,7 @@
 """Jobs of livekit-agents code in real processes, without a room: what they end by, in which order, and in what time."""
 
 import importlib.util
+import inspect
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from agenthost.ipc.messages import InitFailed, Ready, Started, Stopping
 from tests.support.job_process import Fork, JobTemplate
 from tests.support.voice_jobs import voice_fork, voice_template
 
-pytest.importorskip("livekit.agents")
+agents = pytest.importorskip("livekit.agents")
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +193,9 @@ async def entrypoint(ctx: JobContext) -> None:
     assert process.end().reason == "warm True alba 2 lobby"
 
 
+@pytest.mark.skipif(
+    "preload_modules" not in inspect.signature(agents.AgentServer).parameters, reason="not in this version"
+)
 def test_modules_to_preload_are_there_before_prewarm(fork: Fork, tmp_path: Path) -> None:
     """`preload_modules`, which their fork server would import: here the template."""
     (tmp_path / "heavy.py").write_text("import os\npid = os.getpid()\n")
