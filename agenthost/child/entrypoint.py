@@ -26,7 +26,7 @@ Entrypoint = Callable[[Any], Awaitable[Any]]
 
 _RUN_APP = (
     "`{reference}`: `{name}` calls `cli.run_app(…)` when it is imported: put that under "
-    '`if __name__ == "__main__":`, or name the script (`my_agent.py`) instead of the module'
+    '`if __name__ == "__main__":`, or name the script (`{script}`) instead of the module'
 )
 
 
@@ -76,7 +76,8 @@ def import_module(name: str, reference: str) -> ModuleType:
             return importlib.import_module(name)
     except RunAppCalled as called:
         file, line = user_place(called)
-        raise EntrypointError(_RUN_APP.format(reference=reference, name=name), file=file, line=line) from None
+        told = _RUN_APP.format(reference=reference, name=name, script=f"{name.replace('.', '/')}.py")
+        raise EntrypointError(told, file=file, line=line) from None
     except ModuleNotFoundError as error:
         if _is_prefix(error.name or "", name) and not _ran_user_code(error.__traceback__):
             raise EntrypointError(_module_missing(error, reference)) from None

@@ -34,7 +34,7 @@ def hint(error: BaseException) -> str:
     if isinstance(error, KeyError) and _asked_environment(error.__traceback__):
         return f"set {error.args[0]} in the environment, in .env, or under `env:`"
     if isinstance(error, RuntimeError) and "only one rtc_session" in str(error):
-        return "an AgentServer has one session: make a second server, and a second agent under `agents:`"
+        return "make a second server, and a second agent under `agents:`"
     return ""
 
 

@@ -3,6 +3,7 @@
 Runs in every process of user code. Our own frames are left out, locals are never shown.
 """
 
+import ast
 import inspect
 import os
 import sysconfig
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 from agenthost.child.user_modules import user_modules
 from agenthost.errors import EntrypointError
@@ -59,6 +61,26 @@ def written_at(function: object) -> tuple[str, int]:
     unwrapped = inspect.unwrap(function) if callable(function) else function
     code = getattr(unwrapped, "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
+
+
+def bound_at(value: object, module: ModuleType) -> tuple[str, int]:
+    """File and line where `module` gives `value` a name of its own, the last if there are several.
+
+    ("", 0) where that cannot be seen: it has no source, or its names are made otherwise.
+    """
+    names = {name for name, bound in vars(module).items() if bound is value}
+    try:
+        tree = ast.parse(Path(module.__file__ or "").read_bytes())
+    except (OSError, ValueError, SyntaxError):
+        return "", 0
+    stored = [
+        node.lineno
+        for statement in tree.body
+        if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in names
+    ]
+    return (module.__file__ or "", stored[-1]) if stored else ("", 0)
 
 
 def describe_failure(phase: str, error: BaseException) -> InitFailed:

@@ -27,6 +27,8 @@ AT_ONCE = 4
 START_SECONDS = 20.0
 """What a process may need before the import itself starts to count: its interpreter and livekit.rtc."""
 
+_CORRECT = "correct the reference or the code"
+
 
 class Imported(Struct, frozen=True, kw_only=True):
     """`findings` are sorted by place; `tracebacks` are the user's own, one for each import that raised."""
@@ -130,7 +132,7 @@ def _report(agent: AgentConfig, answer: Message | _NoAnswer, node: Node, folder:
     match answer:
         case InitFailed():
             place = f"{Path(answer.file).name}:{answer.line}" if answer.file else ""
-            hint = f"raised in {place}" if place else "correct the reference or the code"
+            hint = f"{'raised in' if answer.traceback else 'correct'} {place}" if place else _CORRECT
             findings.about("AH265", answer.message, node, hint=hint)
         case TemplateReady(threads=threads) if threads:
             left = "; ".join(threads).replace(f"{folder}{os.sep}", "")

@@ -33,7 +33,8 @@ class ImportProblem(Struct, frozen=True, kw_only=True):
 class Expectation(Struct, frozen=True, kw_only=True):
     """What a reference must be.
 
-    `whole_module`: a module or a script alone is fine; `only_module`: it must be a module. `coroutine`: an `async def`.
+    `whole_module`: a module, a script, or an object of livekit-agents is fine, too; `only_module`: it must be a module.
+    `coroutine`: a function must be an `async def`.
     """
 
     whole_module: bool = False
@@ -201,7 +202,8 @@ def _check_kind(node: ast.stmt, file: Path, reference: str, expected: Expectatio
     value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) and not _unpacks(node) else None
     if isinstance(value, (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Set)):
         message = f"`{reference}` is a value, not a function ({file.name}:{line})"
-        return ImportProblem(code="AH264", message=message, hint="name a function", file=str(file), line=line)
+        wanted = "a function, an AgentServer or WorkerOptions" if expected.whole_module else "a function"
+        return ImportProblem(code="AH264", message=message, hint=f"name {wanted}", file=str(file), line=line)
     return None
 
 

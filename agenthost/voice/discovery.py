@@ -19,7 +19,8 @@ from agenthost.errors import EntrypointError
 from agenthost.voice.code import AgentServer
 
 _PREFERRED = ("app", "server", "agent")
-_MAIN = "__main__"
+MAIN = "__main__"
+"""Under this name a script is imported."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -48,10 +49,10 @@ def find_in_script(path: str) -> Found:
     Raises EntrypointError; whatever the script raises, SystemExit included, becomes one with its traceback.
     """
     script = _locate(path)
-    module = ModuleType(_MAIN)
+    module = ModuleType(MAIN)
     module.__file__ = str(script)
     # For good, as in a script of one's own: what its functions look up later is looked up in there.
-    sys.modules[_MAIN] = module
+    sys.modules[MAIN] = module
     sys.argv = [str(script), "start"]
     sys.path.insert(0, str(script.parent))
     try:

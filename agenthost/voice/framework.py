@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import sys
 from typing import Any
 
 from livekit.agents.cli.log import NOISY_LOGGERS
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.entrypoint import Entrypoint
+from agenthost.child.user_errors import bound_at
 from agenthost.code_values import CodeValues
 from agenthost.errors import EntrypointError
 from agenthost.voice import discovery, telemetry
@@ -32,8 +34,14 @@ def find_agent(found: object | None, reference: str) -> "LiveKitAgents | None":
         return None if code is None else LiveKitAgents(code)
     except EntrypointError as error:
         if not error.file:
-            error.file, error.line = handed.file, handed.line
+            error.file, error.line = (handed.file, handed.line) if handed.file else _written(handed.agent, reference)
         raise
+
+
+def _written(agent: object, reference: str) -> tuple[str, int]:
+    """Where the module or script that `reference` names makes `agent`; ("", 0) where that cannot be seen."""
+    name = discovery.MAIN if reference.endswith(".py") else reference.partition(":")[0]
+    return bound_at(agent, sys.modules[name])
 
 
 class LiveKitAgents:

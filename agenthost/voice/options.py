@@ -51,11 +51,11 @@ _INSTEAD = {
     "host": "write `http.listen`",
     "port": "write `http.listen`",
     "log_level": "write `log_level`",
-    "job_executor_type": "every job has a process of its own",
-    "max_retry": "the host registers again for ever",
+    "job_executor_type": "remove it: every job has a process of its own",
+    "max_retry": "remove it: the host registers again for ever",
     "multiprocessing_context": "write `start_method`",
-    "prometheus_port": "the metrics are at /metrics of `http.listen`",
-    "prometheus_multiproc_dir": "the metrics are at /metrics of `http.listen`",
+    "prometheus_port": "remove it: the metrics are at /metrics of `http.listen`",
+    "prometheus_multiproc_dir": "remove it: the metrics are at /metrics of `http.listen`",
 }
 
 
@@ -64,7 +64,9 @@ def code_values(code: VoiceCode) -> CodeValues:
     given = {name: value for name, value in code.options.items() if _is_given(name, value, code)}
     refused = sorted(given.keys() - _TAKEN)
     if refused:
-        told = "; ".join(f"`{name}` ({_INSTEAD.get(name, 'agenthost knows no such option')})" for name in refused)
+        told = "; ".join(
+            f"`{name}` ({_INSTEAD.get(name, 'remove it: agenthost knows no such option')})" for name in refused
+        )
         raise EntrypointError(f"`{code.reference}` sets what agenthost does not take from code: {told}")
     values = {name: _plain(value) for name, value in given.items()}
     threshold = values.get("load_threshold", _DEFAULT_LOAD_THRESHOLD)

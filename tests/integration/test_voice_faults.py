@@ -39,12 +39,12 @@ async def entrypoint(ctx: JobContext) -> None: ...
         (
             SERVER.format(options="") + "\n@server.rtc_session()\nasync def second(ctx: JobContext) -> None: ...",
             "agent:server",
-            "a second agent under `agents:`",
+            "registering only one rtc_session; make a second server, and a second agent under `agents:`",
         ),
         (
             SERVER.format(options="max_retry=3, port=9000"),
             "agent:server",
-            "`max_retry` (the host registers again for ever); `port` (write `http.listen`)",
+            "`max_retry` (remove it: the host registers again for ever); `port` (write `http.listen`)",
         ),
         (
             SERVER.format(options="") + "cli.run_app(server)",
@@ -127,12 +127,33 @@ def test_the_line_in_the_script_is_named(fork: Fork, tmp_path: Path, lines: list
     assert (Path(failed.file).name, failed.line) == ("script.py", line)
 
 
+@pytest.mark.parametrize("entrypoint", ["module:server", "module", "module.py"])
+@pytest.mark.parametrize(
+    ("server", "line"),
+    [
+        (["server = AgentServer()"], 5),
+        (["if True:", "    server = AgentServer()"], 6),
+    ],
+)
+def test_the_line_in_the_module_is_named(
+    fork: Fork, tmp_path: Path, entrypoint: str, server: list[str], line: int
+) -> None:
+    """Where the module makes the object that cannot be used, and not where a function has one of the same name."""
+    lines = ["from livekit.agents import AgentServer", "", "server = None", "", *server, "", "def other():",
+             "    server = AgentServer()"]  # fmt: skip
+    (tmp_path / "module.py").write_text("\n".join(lines))
+    failed = fork("", entrypoint=entrypoint).receive(InitFailed)
+    assert "has no session" in failed.message
+    assert (Path(failed.file).name, failed.line) == ("module.py", line)
+
+
 def test_a_module_that_would_take_over_the_command_line_is_stopped(fork: Fork, tmp_path: Path) -> None:
     """Whichever way it has come by `cli.run_app`; nothing of livekit-agents' command line is seen."""
     (tmp_path / "eager.py").write_text("from livekit.agents.cli import run_app\n\nrun_app(None)\n")
     process = fork("", entrypoint="eager:server")
     failed = process.receive(InitFailed)
     assert "`eager` calls `cli.run_app(…)` when it is imported" in failed.message
+    assert "name the script (`eager.py`)" in failed.message
     assert (Path(failed.file).name, failed.line, failed.traceback) == ("eager.py", 3, "")
     process.wait()
     assert "Usage" not in process.output

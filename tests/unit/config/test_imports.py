@@ -91,7 +91,7 @@ def test_what_may_be_there_is_accepted(code: Path, reference: str) -> None:
         ("static_code:entrypont", "AH263", "static_code:entrypoint"),
         ("static_code:zzz", "AH263", "define it"),
         ("static_code:plain", "AH264", "async def"),
-        ("static_code:text", "AH264", "function"),
+        ("static_code:text", "AH264", "a function, an AgentServer or WorkerOptions"),
         ("static_code:", "AH260", "package.module:attribute"),
         ("static_package/module.py:entrypoint", "AH260", "static_package.module:entrypoint"),
         ("static code", "AH260", "package.module:attribute"),
