@@ -82,6 +82,14 @@ class Reject(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class DispatchTimes(Struct, frozen=True, kw_only=True):
+    """When an offer came, was accepted, and was assigned, in seconds since the epoch; 0.0 is unknown."""
+
+    received: float = 0.0
+    accepted: float = 0.0
+    assigned: float = 0.0
+
+
 class Assignment(Discreet, frozen=True, kw_only=True):
     """The server's "it is yours". `url` is empty when the server's own URL holds."""
 
@@ -91,6 +99,7 @@ class Assignment(Discreet, frozen=True, kw_only=True):
     accept: Accept
     token: str
     url: str = ""
+    times: DispatchTimes = DispatchTimes()
 
 
 class JobStatus(Enum):

@@ -12,6 +12,7 @@ what to answer and what to do with a job it leaves to the `Desk` it is given.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Protocol
@@ -253,14 +254,15 @@ class Registration:
                     pass
 
     async def _answer(self, offer: Offer) -> None:
+        received = time.time()
         answer = await self._desk.answer(offer)
         if isinstance(answer, Accept):
-            self._accepted.add(offer, answer)
+            self._accepted.add(offer, answer, received=received)
         self._outgoing.put_nowait(wire.answer(offer.job_id, answer))
 
     def _assigned(self, event: wire.Assigned) -> None:
-        accept = self._accepted.take(event.offer.job_id)
-        if accept is None:
+        accepted = self._accepted.take(event.offer.job_id)
+        if accepted is None:
             self.report_job(
                 event.offer.job_id,
                 JobStatus.FAILED,
@@ -268,7 +270,13 @@ class Registration:
             )
             self._log.error("job assigned too late", job_id=event.offer.job_id, room=event.offer.room.name)
             return
-        assignment = Assignment(offer=event.offer, accept=accept, token=event.token, url=event.url)
+        assignment = Assignment(
+            offer=event.offer,
+            accept=accepted.accept,
+            token=event.token,
+            url=event.url,
+            times=accepted.assigned_now(),
+        )
         self._desk.assigned(assignment, self)
 
     def _lost(self, reason: str) -> None:

@@ -1,5 +1,6 @@
 """`JobOrder`: everything one job is run with, and the message that hands it to its process."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +44,7 @@ class JobOrder(Struct, frozen=True, kw_only=True):
 
 def start_message(order: JobOrder) -> StartJob:
     """What the job's process is told."""
-    offer, accept = order.assignment.offer, order.assignment.accept
+    offer, accept, times = order.assignment.offer, order.assignment.accept, order.assignment.times
     return StartJob(
         job_id=offer.job_id,
         job=offer.encoded,
@@ -61,6 +62,10 @@ def start_message(order: JobOrder) -> StartJob:
         attributes=accept.attributes,
         settings=order.settings,
         attempt=order.attempt,
+        received_at=times.received,
+        accepted_at=times.accepted,
+        assigned_at=times.assigned,
+        launched_at=time.time(),
         session_end_seconds=order.limits.session_end,
         shutdown_seconds=order.limits.shutdown,
     )

@@ -165,7 +165,10 @@ class ForkRefused(Message, frozen=True, kw_only=True):
 
 
 class StartJob(Message, frozen=True, kw_only=True):
-    """Run this job now. `job` is the server's protobuf Job, unread by the host; times are in seconds."""
+    """Run this job now. `job` is the server's protobuf Job, unread by the host; times are in seconds.
+
+    Those in `…_at` are since the epoch: when the offer came, was accepted, was assigned, and was handed to a process.
+    """
 
     not_shown = frozenset({"job", "token", "api_token", "api_key", "api_secret", "metadata", "attributes", "settings"})
 
@@ -187,6 +190,10 @@ class StartJob(Message, frozen=True, kw_only=True):
     attempt: int
     session_end_seconds: float
     shutdown_seconds: float
+    received_at: float = 0.0
+    accepted_at: float = 0.0
+    assigned_at: float = 0.0
+    launched_at: float = 0.0
 
 
 class StopJob(Message, frozen=True, kw_only=True):

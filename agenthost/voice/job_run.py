@@ -6,6 +6,7 @@ the job ends by, its budgets, and what the host is told are ours, as for every o
 
 import asyncio
 import importlib.util
+import inspect
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
 JOIN_SECONDS = 5.0
 """An entrypoint that returns before its job has joined may have left a task behind that will: so long it is awaited."""
+
+_TIMES = {"received_at", "accepted_at", "assigned_at", "launched_at"} & inspect.signature(
+    RunningJobInfo
+).parameters.keys()
+"""Of the dispatch, for their trace of the job; older versions take none."""
 
 log = get_logger("job")
 
@@ -126,6 +132,7 @@ class VoiceRun:
             token=start.token,
             worker_id=start.worker_id,
             fake_job=False,
+            **{name: getattr(start, name) for name in _TIMES},
         )
         return order
 

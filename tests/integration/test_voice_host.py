@@ -2,6 +2,8 @@
 
 import signal
 import textwrap
+import time
+from inspect import signature
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,8 @@ from tests.support.polling import poll
 from tests.support.protocols import RunHost
 
 pytest.importorskip("livekit.agents")
+from livekit.agents.job import RunningJobInfo
+
 pytestmark = pytest.mark.timeout(120)  # each host imports livekit-agents, which takes seconds on a busy machine
 
 CODE = """
@@ -85,6 +89,43 @@ async def test_dev_runs_a_script_without_any_file(
     offered = await fake_server.offer("room")
     assert offered.outcome is OfferOutcome.ASSIGNED
     assert (await host.wait_event("job ended")).fields["reason"] == "done by script"
+
+
+@pytest.mark.skipif("received_at" not in signature(RunningJobInfo).parameters, reason="not in this version")
+async def test_the_trace_of_a_job_has_its_dispatch(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """When it was offered, accepted, assigned and given to a process, in this order, and its span begins with that."""
+    more = """
+    from pathlib import Path
+    from livekit.agents import telemetry
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+
+    class Writer(SpanExporter):
+        def export(self, spans):
+            for span in spans:
+                if span.name == "job_entrypoint":
+                    lines = [f"{event.name} {event.timestamp}" for event in span.events]
+                    Path("span").write_text("\\n".join([f"began {span.start_time}", *lines]))
+            return SpanExportResult.SUCCESS
+
+    def prewarm(process):
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(Writer()))
+        telemetry.set_tracer_provider(provider)
+    """
+    write(tmp_path, "traced", more=more, options="setup_fnc=prewarm")
+    await run(run_host, fake_server, write_file(tmp_path))
+    before = time.time_ns()
+    offered = await fake_server.offer("room", agent_name="traced")
+    await fake_server.wait_status(offered.job_id, JobStatus.SUCCESS)
+    times = dict(line.split() for line in (tmp_path / "span").read_text().splitlines())
+    stages = ["job_received", "job_accepted", "job_assigned", "process_assigned", "entrypoint_started"]
+    moments = [int(times[stage]) for stage in stages]
+    assert [before, *moments] == sorted([before, *moments])
+    assert moments[-1] < time.time_ns()
+    assert times["began"] == times["job_received"]
 
 
 async def test_spawned_processes_report_what_the_code_says(
