@@ -9,7 +9,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from agenthost.jobs import Accept, DispatchTimes, Offer
+from agenthost.dispatch import wire
+from agenthost.jobs import Accept, Assignment, DispatchTimes, Offer
 
 ASSIGNMENT_SECONDS = 4.0
 """The server answers an accepted offer within its own 3 s or never; then the slot is given back."""
@@ -22,16 +23,11 @@ class Reserving(Protocol):
         """The accepted offer was not assigned: its slot and process are free again."""
 
 
-class Accepted(Struct, frozen=True):
-    """How it was accepted and when; `given_back` is what happens without an assignment."""
-
+class _Accepted(Struct, frozen=True):
     accept: Accept
     received: float
     accepted: float
     given_back: asyncio.TimerHandle
-
-    def assigned_now(self) -> DispatchTimes:
-        return DispatchTimes(received=self.received, accepted=self.accepted, assigned=time.time())
 
 
 class AcceptedOffers:
@@ -39,19 +35,21 @@ class AcceptedOffers:
 
     def __init__(self, desk: Reserving) -> None:
         self._desk = desk
-        self._accepted: dict[str, Accepted] = {}
+        self._accepted: dict[str, _Accepted] = {}
 
     def add(self, offer: Offer, accept: Accept, *, received: float) -> None:
         """Wait for its assignment from now on. `received` is when the offer came, in seconds since the epoch."""
         timer = asyncio.get_running_loop().call_later(ASSIGNMENT_SECONDS, self._not_assigned, offer.job_id)
-        self._accepted[offer.job_id] = Accepted(accept, received, time.time(), timer)
+        self._accepted[offer.job_id] = _Accepted(accept, received, time.time(), timer)
 
-    def take(self, job_id: str) -> Accepted | None:
+    def take(self, event: wire.Assigned) -> Assignment | None:
         """It was assigned. None: nobody waits for it any more."""
-        accepted = self._accepted.pop(job_id, None)
-        if accepted is not None:
-            accepted.given_back.cancel()
-        return accepted
+        found = self._accepted.pop(event.offer.job_id, None)
+        if found is None:
+            return None
+        found.given_back.cancel()
+        times = DispatchTimes(received=found.received, accepted=found.accepted, assigned=time.time())
+        return Assignment(offer=event.offer, accept=found.accept, token=event.token, url=event.url, times=times)
 
     def abandon(self) -> None:
         """The connection is lost, and every assignment with it."""

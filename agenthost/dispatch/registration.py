@@ -261,8 +261,8 @@ class Registration:
         self._outgoing.put_nowait(wire.answer(offer.job_id, answer))
 
     def _assigned(self, event: wire.Assigned) -> None:
-        accepted = self._accepted.take(event.offer.job_id)
-        if accepted is None:
+        assignment = self._accepted.take(event)
+        if assignment is None:
             self.report_job(
                 event.offer.job_id,
                 JobStatus.FAILED,
@@ -270,13 +270,6 @@ class Registration:
             )
             self._log.error("job assigned too late", job_id=event.offer.job_id, room=event.offer.room.name)
             return
-        assignment = Assignment(
-            offer=event.offer,
-            accept=accepted.accept,
-            token=event.token,
-            url=event.url,
-            times=accepted.assigned_now(),
-        )
         self._desk.assigned(assignment, self)
 
     def _lost(self, reason: str) -> None:
