@@ -33,7 +33,6 @@ HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 it has made a session of its own. Not every Python can have the exec make it (those that uv installs cannot)."""
 
 _IOLBF = 1
-_MADV_COLLAPSE = 25
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -164,18 +163,9 @@ def flush_native_output() -> None:
     _libc().fflush(None)
 
 
-def collapse(start: int, size: int) -> bool:
-    """Put this part of our memory into huge pages now; whole ones. False where the kernel will not, or cannot."""
-    return LINUX and _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_COLLAPSE) == 0
-
-
-def private_mappings() -> Iterator[tuple[int, int]]:
-    """Start and end of each part of our memory that may be written and belongs to no file."""
-    for line in (_PROC / "self/maps").read_text().splitlines() if LINUX else ():
-        place, rights, _offset, _device, _inode, *name = line.split(maxsplit=5)
-        if rights == "rw-p" and name in ([], ["[heap]"]):
-            start, end = place.split("-")
-            yield int(start, 16), int(end, 16)
+def advise(start: int, size: int, advice: int) -> bool:
+    """madvise for a part of our memory; False where the kernel will not, or cannot."""
+    return LINUX and _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), advice) == 0
 
 
 def thread_count() -> int | None:

@@ -18,6 +18,7 @@ import time
 from agenthost import kernel
 from agenthost.child.bytecode import write_no_bytecode_of_users
 from agenthost.child.fork_server import ForkServer
+from agenthost.child.native_library import map_native_library
 from agenthost.child.process_setup import Descriptors, print_at_once, reset_signals, stand_alone
 from agenthost.child.rehearsal import warm_up
 from agenthost.child.template_main import run_template
@@ -41,6 +42,7 @@ def main() -> int:
     began = time.monotonic()
     watch = ThreadWatch()
     try:
+        map_native_library()
         warm_up()
         warm = time.monotonic()
         spec = _receive_spec(control)

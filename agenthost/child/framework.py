@@ -7,6 +7,7 @@ knows it, `find_framework` is the door to that.
 import asyncio
 import importlib.util
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agenthost.child.entrypoint import Entrypoint
@@ -37,6 +38,13 @@ class JobRunner(Protocol):
         """Get ready, before the job. Returns the loop that this needed, if any: the job must run there.
 
         Raises whatever user code raises.
+        """
+
+    def rehearse(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+        """A job is about to come: do already what can be done without it, so that it starts faster, on `loop`.
+
+        May come more than once, and for nothing. `called` says that the job is there: it is asked between parts of a
+        millisecond.
         """
 
     def make_run(self, start: StartJob) -> Run:

@@ -5,9 +5,11 @@ their table. A huge page is one entry of it. What a process writes to is still c
 """
 
 from agenthost import kernel
+from agenthost.child.mappings import mappings
 
 HUGE = 2 * 1024 * 1024
 WORTHWHILE_BYTES = 64 * 1024 * 1024  # smaller mappings are many, quick to fork, and written to all over
+_MADV_COLLAPSE = 25
 _MAX_FAILURES = 8  # in a row: then this kernel has no such thing, or no memory in one piece
 
 
@@ -17,11 +19,11 @@ def collapse_large() -> int:
     Before the first fork: the pages that they replace would stay with whoever was forked earlier, in private.
     """
     done = failures = 0
-    for start, end in list(kernel.private_mappings()):
-        if end - start < WORTHWHILE_BYTES:
+    for mapping in list(mappings()):
+        if mapping.file or mapping.rights != "rw-p" or mapping.size < WORTHWHILE_BYTES:
             continue
-        for page in range(-(-start // HUGE) * HUGE, end - HUGE + 1, HUGE):
-            if kernel.collapse(page, HUGE):
+        for page in range(-(-mapping.start // HUGE) * HUGE, mapping.start + mapping.size - HUGE + 1, HUGE):
+            if kernel.advise(page, HUGE, _MADV_COLLAPSE):
                 done, failures = done + 1, 0
             else:
                 failures += 1

@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from agenthost.child.agent_code import AgentCode, UserFunction, reported
@@ -18,7 +19,7 @@ from agenthost.child.user_errors import describe_failure
 from agenthost.child.user_modules import user_modules
 from agenthost.context.job_process import JobProcess
 from agenthost.ipc.channel import BlockingChannel
-from agenthost.ipc.messages import LogLevels, Ready, StartJob, StopJob
+from agenthost.ipc.messages import LogLevels, Ready, Reserved, StartJob, StopJob
 from agenthost.logs import pipe_handler
 from agenthost.logs.events import get_logger
 
@@ -49,9 +50,7 @@ def run_job_process(
         else Ready(init_seconds=seconds)
     )
     loop = loop or asyncio.new_event_loop()
-    if code.framework is None:
-        rehearse(loop, called=lambda: channel.wait(0))
-    start = _wait_for_job(channel)
+    start = _wait_for_job(channel, lambda: runner.rehearse(loop, called=lambda: channel.wait(0)))
     if start is not None:
         _run_job(start, runner, channel, loop)
     return 0
@@ -72,6 +71,9 @@ class OwnRunner:
         if self._code.prewarm is None or self._code.spec.prewarm_shared:
             return None
         return _prewarm(self._code.prewarm, self._process)
+
+    def rehearse(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+        rehearse(loop, called=called)
 
     def make_run(self, start: StartJob) -> JobRun:
         return JobRun(start, self._code, self._process)
@@ -103,8 +105,8 @@ async def _awaited(result: Any) -> None:
     await result
 
 
-def _wait_for_job(channel: BlockingChannel) -> StartJob | None:
-    """The job of this process; None when it is not needed any more, or the host is gone."""
+def _wait_for_job(channel: BlockingChannel, rehearse: Callable[[], None]) -> StartJob | None:
+    """The job of this process; None when it is not needed any more, or the host is gone. `rehearse` before it comes."""
     while True:
         try:
             message = channel.receive()
@@ -113,6 +115,8 @@ def _wait_for_job(channel: BlockingChannel) -> StartJob | None:
         match message:
             case StartJob():
                 return message
+            case Reserved():
+                rehearse()
             case StopJob():
                 return None
             case LogLevels():

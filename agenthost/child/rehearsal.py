@@ -1,11 +1,11 @@
 """Starting jobs for nothing, so that the real one starts faster. `warm_up` runs in templates, `rehearse` in processes
-that wait for their job.
+that are reserved for a job.
 
 A forked process shares its memory with the template until it writes to it, and each page written for the first time
 is copied: most of the time from StartJob to the entrypoint is that. Two things make it less. The interpreter rewrites
-code while it runs it the first times; done in the template, its forks find it done. And a process that has no job yet
-copies in advance what it will need: an idle one all of it, one that was started for a job as much as there is time for
-while the server answers.
+code while it runs it the first times; done in the template, its forks find it done. And a process that is reserved
+copies in advance what it will need, as much as there is time for while the server answers; done while it is idle, it
+would cost memory for as long as no job comes.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ async def _entrypoint(_ctx: JobContext) -> None:
     """The job of a rehearsal: it returns without having connected."""
 
 
-_CODE = AgentCode(
+STAND_IN = AgentCode(
     spec=TemplateSpec(agent="", generation=0, env={}, working_dir="", path=(), entrypoint=""), entrypoint=_entrypoint
 )
 _START = StartJob(
@@ -67,18 +67,23 @@ def warm_up() -> None:
 
 
 def rehearse(loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
-    """Do what comes first when a job starts, as far as it is worth its memory: read the message, make the job.
+    """Do what comes first when a job starts: read the message, make the job.
 
     `called` is asked before each step whether the real job is there: no step takes a millisecond. `loop` is the one
-    that the real job will run on. Taking over the channel and ending would save a third of a millisecond more and cost
-    another 0.5 MB.
+    that the real job will run on.
     """
     if called():
         return
-    start = decode(_ENCODED)
-    assert isinstance(start, StartJob)
+    start = read_start()
     if not called():
         loop.run_until_complete(_make(start))
+
+
+def read_start() -> StartJob:
+    """The message of a rehearsal, as a job's is read."""
+    start = decode(_ENCODED)
+    assert isinstance(start, StartJob)
+    return start
 
 
 def _on_a_loop(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -90,8 +95,8 @@ def _on_a_loop(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 async def _run(start: StartJob, channel: BlockingChannel) -> None:
-    await JobRun(start, _CODE, JobProcess()).run(channel)
+    await JobRun(start, STAND_IN, JobProcess()).run(channel)
 
 
 async def _make(start: StartJob) -> None:
-    JobRun(start, _CODE, JobProcess())
+    JobRun(start, STAND_IN, JobProcess())

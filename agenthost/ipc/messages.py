@@ -8,7 +8,7 @@ it was a file name or a variable once, a number beyond 64 bits) goes as JSON.
     host → base        BaseSpec, once
     host → template    BaseSpec (the base), ForkProcess (with descriptors), Leave
     template → host    Hello, ModulesLoaded, TemplateReady, InitFailed, Forked, ForkRefused
-    host → job         StartJob, StopJob, ApiToken, LogLevels
+    host → job         Reserved, StartJob, StopJob, ApiToken, LogLevels
     job → host         Hello, Ready, InitFailed, Started, Connected, Heartbeat, Stopping, Ended
     host → hook        AskHandler, AskLoad
     hook → host        Hello, Ready, InitFailed, HandlerAnswer, LoadAnswer
@@ -162,6 +162,10 @@ class ForkRefused(Message, frozen=True, kw_only=True):
 
 
 # ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Reserved(Message, frozen=True, kw_only=True):
+    """An offer was accepted with this process: its job comes as soon as the server has assigned it, or never."""
 
 
 class StartJob(Message, frozen=True, kw_only=True):

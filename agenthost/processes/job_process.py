@@ -20,12 +20,14 @@ from agenthost.ipc.messages import (
     InitFailed,
     Message,
     Ready,
+    Reserved,
     Started,
     StartJob,
     StopJob,
     Stopping,
 )
 from agenthost.processes.child_process import ChildProcess, InitFailure
+from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
 
 
@@ -82,8 +84,15 @@ class JobProcess(ChildProcess):
             raise RuntimeError(f"a job process cannot go from {self.state.value} to {state.value}")
         self.state = state
 
+    def open(self, ends: ProcessEnds) -> None:
+        super().open(ends)
+        if self.state is JobProcessState.RESERVED:
+            self.send(Reserved())
+
     def reserve(self) -> None:
+        """For one job. A process that exists gets ready for it while the server answers, others as soon as they do."""
         self.move(JobProcessState.RESERVED)
+        self.send(Reserved())
 
     def launch(self, job: StartJob) -> None:
         """Give it its job. It may still be in its prewarm: it reads the job when it is ready.

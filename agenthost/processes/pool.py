@@ -74,10 +74,7 @@ class Pool:
         return process
 
     async def reserve(self) -> JobProcess:
-        """A started process for one job: an idle one if there is, else a new one. Raises ProcessFailed.
-
-        The one that has been idle for longest is the most ready: it has rehearsed its start.
-        """
+        """A started process for one job: the one that has been idle longest, else a new one. Raises ProcessFailed."""
         for process in self._spare():
             del self._unused[process]
             process.reserve()

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.entrypoint import Entrypoint
+from agenthost.child.rehearsal import STAND_IN
 from agenthost.child.user_errors import bound_at
 from agenthost.code_values import CodeValues
 from agenthost.errors import EntrypointError
@@ -20,6 +21,7 @@ from agenthost.voice.hooks import as_handler, as_load
 from agenthost.voice.inference import InferenceRunners
 from agenthost.voice.job_process import VoiceProcess
 from agenthost.voice.options import code_values
+from agenthost.voice.rehearsal import warm_up
 
 
 def find_agent(found: object | None, reference: str) -> "LiveKitAgents | None":
@@ -81,6 +83,7 @@ class LiveKitAgents:
                 logger.setLevel(logging.WARNING)
         telemetry.find_resource()
         self._inference.load_shared()
+        warm_up(VoiceProcess(STAND_IN, {}, simulation_end=None, inference=self._inference, proxy=""))
 
     def runner(self, code: AgentCode, userdata: dict[str, Any]) -> VoiceProcess:
         return VoiceProcess(

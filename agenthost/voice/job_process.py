@@ -11,12 +11,14 @@ from typing import Any
 
 from livekit.agents.ipc import job_proc_lazy_main, proto
 from livekit.agents.job import JobExecutorType
+from livekit.agents.utils import aio
 
 from agenthost.child.agent_code import AgentCode
 from agenthost.ipc.messages import StartJob
 from agenthost.voice import telemetry
 from agenthost.voice.inference import InferenceRunners
 from agenthost.voice.job_run import VoiceRun
+from agenthost.voice.rehearsal import rehearse
 
 UserFunction = Callable[..., Any]
 
@@ -27,7 +29,11 @@ _TAKES = frozenset(inspect.signature(_MAKE).parameters)  # versions differ; look
 
 
 class VoiceProcess:
-    """One process for one job. `bridge` is what their code sends its messages to, once there is a job."""
+    """One process for one job. `bridge` is what their code sends its messages to, once there is a job.
+
+    `job_task` is their side of a job from its first order to its end, and waits for `orders`: both are there from when
+    a job is near.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,8 @@ class VoiceProcess:
         self.code = code
         self.inference = inference
         self.bridge: VoiceRun | None = None
+        self.orders: Any = None
+        self.job_task: Any = None
         self._userdata = userdata
         self._proxy = proxy
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,11 +69,28 @@ class VoiceProcess:
         self.job_proc.initialize(proto.InitializeRequest(http_proxy=self._proxy), self)
         return self._loop
 
+    def rehearse(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+        """As `JobRunner`."""
+        if not called():
+            loop.run_until_complete(self._listen())
+        rehearse(self, loop, called=called)
+
     def make_run(self, start: StartJob) -> VoiceRun:
         """As `JobRunner`."""
-        telemetry.give_own_id()
+        self._open()
         self.bridge = VoiceRun(start, self)
         return self.bridge
+
+    async def _listen(self) -> None:
+        self._open()
+        await asyncio.sleep(0)  # their task runs until it waits for an order
+
+    def _open(self) -> None:
+        """On the job's loop."""
+        if self.job_task is None:
+            telemetry.give_own_id()
+            self.orders = aio.Chan()
+            self.job_task = asyncio.ensure_future(self.job_proc.entrypoint(self.orders))
 
     async def send(self, message: Any) -> None:
         """What their code says to its parent."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents.ipc import proto
 from livekit.agents.job import JobAcceptArguments, RunningJobInfo
-from livekit.agents.utils import aio
 from livekit.protocol.agent import Job
 
 from agenthost.child.endings import Ending, disconnected, raised, succeeded
@@ -55,7 +54,6 @@ class VoiceRun:
             shutdown_seconds=start.shutdown_seconds,
             session_end_seconds=start.session_end_seconds,
         )
-        self._orders: Any = aio.Chan()  # what their parent would send; bound to the running loop
         self._context: Any = None
         self._joining: Joining | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,8 +65,8 @@ class VoiceRun:
         if not self._line.ending.done():
             self._line.start_heartbeat()
             _watch_loop()
-            self._orders.send_nowait(self._order())
-            error = await attempt(self._process.job_proc.entrypoint(self._orders))
+            self._process.orders.send_nowait(self.order())
+            error = await attempt(self._process.job_task)
             self._line.decide(raised(error) if error else _ENDED_INSIDE)
             await self._end.clear_remains()
         await self._line.close()
@@ -117,7 +115,8 @@ class VoiceRun:
 
     # ── beginning ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _order(self) -> Any:
+    def order(self) -> Any:
+        """What their parent would send to start the job."""
         start = self._start
         order = proto.StartJobRequest()
         order.running_job = RunningJobInfo(
@@ -175,8 +174,8 @@ class VoiceRun:
     def _on_ending(self, _: object) -> None:
         """Whatever it was: their job process is asked to end, if it has not begun to."""
         self._begin_end()
-        if not self._orders.closed:
-            self._orders.send_nowait(proto.ShutdownRequest(reason=self._reason))
+        if not self._process.orders.closed:
+            self._process.orders.send_nowait(proto.ShutdownRequest(reason=self._reason))
 
     def _begin_end(self) -> None:
         if self._context is not None and self._end.begin(self._context):
@@ -200,8 +199,8 @@ class VoiceRun:
         except Exception as error:
             log.error("inference failed", method=request.method, exc_info=error)
             answer = proto.InferenceResponse(request_id=request.request_id, error=str(error))
-        if not self._orders.closed:
-            self._orders.send_nowait(answer)
+        if not self._process.orders.closed:
+            self._process.orders.send_nowait(answer)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work, name="agenthost: voice")

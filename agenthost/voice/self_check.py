@@ -19,10 +19,11 @@ log = get_logger("voice")
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """`names` are attributes of `owner`, `arguments` what calling it takes."""
+    """`names` are attributes of `owner`, `assigned` of what it makes, `arguments` what calling it takes."""
 
     owner: str
     names: tuple[str, ...] = ()
+    assigned: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
 
 
@@ -30,6 +31,7 @@ PARTS = (
     Part(
         owner="livekit.agents.ipc.job_proc_lazy_main:_JobProc",
         names=("initialize", "entrypoint"),
+        assigned=("_job_proc", "_inf_client"),
         arguments=("initialize_process_fnc", "job_entrypoint_fnc", "session_end_fnc", "executor_type"),
     ),
     Part(
@@ -41,7 +43,15 @@ PARTS = (
         arguments=("accept_arguments", "job", "url", "token", "worker_id", "fake_job"),
     ),
     Part(owner="livekit.agents.job:JobAcceptArguments", arguments=("name", "identity", "metadata", "attributes")),
-    Part(owner="livekit.agents.job:JobContext", arguments=("proc", "info", "room", "on_shutdown")),
+    Part(
+        owner="livekit.agents.job:JobContext",
+        assigned=("_on_shutdown", "_primary_agent_session", "_shutdown_callbacks", "_tempdir"),
+        arguments=("proc", "info", "room", "on_connect", "on_shutdown", "inference_executor"),
+    ),
+    Part(
+        owner="livekit.agents.worker:AgentServer",
+        assigned=("_entrypoint_fnc", "_request_fnc", "_session_end_fnc", "_agent_name", "_server_type"),
+    ),
     Part(owner="livekit.agents.job:JobRequest", arguments=("job", "on_reject", "on_accept")),
     Part(owner="livekit.agents.utils.aio:Chan", names=("send_nowait", "closed")),
     Part(owner="livekit.agents.inference_runner:_InferenceRunner", names=("registered_runners",)),
@@ -77,7 +87,13 @@ def _missing(part: Part) -> list[str]:
         if owner is None:
             return [part.owner]
     missing = [f"{part.owner}.{name}" for name in part.names if not hasattr(owner, name)]
+    missing += [f"{part.owner}().{name}" for name in sorted(set(part.assigned) - _assigned(owner))]
     if part.arguments:
         known = inspect.signature(owner).parameters
         missing += [f"{part.owner}({name}=)" for name in part.arguments if name not in known]
     return missing
+
+
+def _assigned(owner: Any) -> set[str]:
+    """The names that the methods of a class use of its objects: without making one, there is no more to be seen."""
+    return {name for method in vars(owner).values() if inspect.isfunction(method) for name in method.__code__.co_names}

@@ -19,6 +19,7 @@ from agenthost import kernel
 from agenthost.child.agent_code import load_code
 from agenthost.child.hook_main import run_hook_process
 from agenthost.child.job_main import run_job_process
+from agenthost.child.native_library import map_native_library
 from agenthost.child.rehearsal import warm_up
 from agenthost.child.user_errors import describe_failure
 from agenthost.ipc.channel import BlockingChannel
@@ -34,6 +35,7 @@ def main() -> None:
     kernel.die_with_parent()  # a test that times out ends pytest on the spot
     for module in os.environ.get(PRELOAD, "").split():
         importlib.import_module(module)
+    map_native_library()
     warm_up()
     gc.collect()
     gc.freeze()

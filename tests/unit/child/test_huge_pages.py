@@ -6,6 +6,7 @@ import pytest
 
 from agenthost import kernel
 from agenthost.child.huge_pages import HUGE, WORTHWHILE_BYTES, collapse_large
+from agenthost.child.mappings import mappings
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone has it")
 
@@ -27,13 +28,13 @@ def huge_kilobytes(around: int) -> int:
 def test_large_memory_is_collapsed_and_keeps_what_it_holds() -> None:
     """As one page for each two megabytes."""
     weights = bytearray(bytes(range(256)) * (2 * WORTHWHILE_BYTES // 256))
-    holds = [part for part in kernel.private_mappings() if part[1] - part[0] >= 2 * WORTHWHILE_BYTES]
+    holds = [part for part in mappings() if not part.file and part.size >= 2 * WORTHWHILE_BYTES]
     assert holds
     made = collapse_large()
     if not made:
         pytest.skip("this kernel cannot (before Linux 6.1), or has no memory in one piece")
     assert made >= WORTHWHILE_BYTES // HUGE
-    assert any(huge_kilobytes(start) >= WORTHWHILE_BYTES // 1024 for start, _ in holds)
+    assert any(huge_kilobytes(part.start) >= WORTHWHILE_BYTES // 1024 for part in holds)
     assert weights == bytes(range(256)) * (2 * WORTHWHILE_BYTES // 256)
 
 
@@ -42,15 +43,15 @@ def test_a_kernel_that_cannot_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPa
     weights = bytearray(4 * WORTHWHILE_BYTES)
     asked = []
 
-    def refuse(start: int, size: int) -> bool:
+    def refuse(start: int, size: int, _advice: int) -> bool:
         asked.append((start, size))
         return False
 
-    monkeypatch.setattr(kernel, "collapse", refuse)
+    monkeypatch.setattr(kernel, "advise", refuse)
     assert collapse_large() == 0
     assert 0 < len(asked) < len(weights) // HUGE
 
 
 def test_memory_that_is_no_mapping_is_refused() -> None:
     """By its return value: nothing here may raise, in a template."""
-    assert not kernel.collapse(0, HUGE)
+    assert not kernel.advise(0, HUGE, 25)

@@ -18,11 +18,19 @@ def test_everything_that_is_missing_is_named() -> None:
     parts = (
         Part(owner="livekit.agents.no_such_module"),
         Part(owner="livekit.agents.job:NoSuchClass"),
+        Part(owner="livekit.agents.job:JobContext", assigned=("_tempdir", "_no_such_attribute")),
         Part(owner="livekit.agents.job:RunningJobInfo", names=("no_such_name",), arguments=("job", "no_such_argument")),
     )
     with pytest.raises(EntrypointError) as refused:
         check_parts(parts)
-    for text in ("no_such_module", "job:NoSuchClass", "no_such_name", "no_such_argument=", "tried with"):
+    for text in (
+        "no_such_module",
+        "job:NoSuchClass",
+        "no_such_name",
+        "no_such_argument=",
+        "JobContext()._no_such_attribute",
+        "tried with",
+    ):
         assert text in str(refused.value)
 
 

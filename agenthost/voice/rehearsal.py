@@ -1,0 +1,60 @@
+"""What comes first in a livekit-agents job, done for nothing so that the real one starts faster: as child/rehearsal.py.
+
+`warm_up` runs in templates, `rehearse` in processes that are reserved for a job.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from livekit import rtc
+from livekit.agents import JobContext
+from msgspec.structs import replace
+
+from agenthost.child.rehearsal import WARM_UP_RUNS, read_start
+from agenthost.voice.job_run import VoiceRun
+
+if TYPE_CHECKING:
+    from agenthost.voice.job_process import VoiceProcess
+
+
+def warm_up(process: "VoiceProcess") -> None:
+    """Begin jobs that are never run; for a template, before it freezes its heap. Leaves nothing behind."""
+    process.prewarm()
+    loop = asyncio.new_event_loop()
+    for _ in range(WARM_UP_RUNS):
+        rehearse(process, loop, called=lambda: False)
+    loop.close()
+
+
+def rehearse(process: "VoiceProcess", loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+    """Read a message, make the run of its job, their room and their context, and throw them away.
+
+    `called` and `loop` as for a `JobRunner`.
+    """
+    if not called():
+        loop.run_until_complete(_begin(process, called))
+
+
+async def _begin(process: "VoiceProcess", called: Callable[[], bool]) -> None:
+    # With a pair: without one the run would put its token into the environment.
+    run = VoiceRun(replace(read_start(), api_key="-", api_secret="-"), process)
+    order = run.order()
+    if called():
+        return
+    room = rtc.Room()
+    if called():
+        return
+    context = JobContext(
+        proc=process.job_proc._job_proc,
+        info=order.running_job,
+        room=room,
+        on_connect=_nothing,
+        on_shutdown=_nothing,
+        inference_executor=process.job_proc._inf_client,
+    )
+    context._tempdir.cleanup()
+
+
+def _nothing(*_: Any) -> None:
+    """Nobody joins, nobody ends."""
