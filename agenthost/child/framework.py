@@ -40,12 +40,15 @@ class JobRunner(Protocol):
         Raises whatever user code raises.
         """
 
-    def rehearse(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
-        """A job is about to come: do already what can be done without it, so that it starts faster, on `loop`.
+    def settle(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+        """Idle from now on: do already what a job can do without its order, as far as that is worth its memory.
 
-        May come more than once, and for nothing. `called` says that the job is there: it is asked between parts of a
+        On `loop`, which will be the job's. `called` says that the job is there: it is asked between parts of a
         millisecond.
         """
+
+    def brace(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+        """The same for what is not worth it: a job is about to come. It may not, and this be called again."""
 
     def make_run(self, start: StartJob) -> Run:
         """The job, on the running loop."""

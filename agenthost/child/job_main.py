@@ -50,7 +50,8 @@ def run_job_process(
         else Ready(init_seconds=seconds)
     )
     loop = loop or asyncio.new_event_loop()
-    start = _wait_for_job(channel, lambda: runner.rehearse(loop, called=lambda: channel.wait(0)))
+    runner.settle(loop, called=lambda: channel.wait(0))
+    start = _wait_for_job(channel, lambda: runner.brace(loop, called=lambda: channel.wait(0)))
     if start is not None:
         _run_job(start, runner, channel, loop)
     return 0
@@ -72,8 +73,11 @@ class OwnRunner:
             return None
         return _prewarm(self._code.prewarm, self._process)
 
-    def rehearse(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+    def settle(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
         rehearse(loop, called=called)
+
+    def brace(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+        """Nothing is left to do: taking over the channel and ending would save a third of a millisecond, for 0.5 MB."""
 
     def make_run(self, start: StartJob) -> JobRun:
         return JobRun(start, self._code, self._process)
@@ -105,8 +109,8 @@ async def _awaited(result: Any) -> None:
     await result
 
 
-def _wait_for_job(channel: BlockingChannel, rehearse: Callable[[], None]) -> StartJob | None:
-    """The job of this process; None when it is not needed any more, or the host is gone. `rehearse` before it comes."""
+def _wait_for_job(channel: BlockingChannel, brace: Callable[[], None]) -> StartJob | None:
+    """The job of this process; None when it is not needed any more, or the host is gone. `brace` before it comes."""
     while True:
         try:
             message = channel.receive()
@@ -116,7 +120,7 @@ def _wait_for_job(channel: BlockingChannel, rehearse: Callable[[], None]) -> Sta
             case StartJob():
                 return message
             case Reserved():
-                rehearse()
+                brace()
             case StopJob():
                 return None
             case LogLevels():

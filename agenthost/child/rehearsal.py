@@ -1,11 +1,11 @@
 """Starting jobs for nothing, so that the real one starts faster. `warm_up` runs in templates, `rehearse` in processes
-that are reserved for a job.
+that wait for their job.
 
 A forked process shares its memory with the template until it writes to it, and each page written for the first time
 is copied: most of the time from StartJob to the entrypoint is that. Two things make it less. The interpreter rewrites
-code while it runs it the first times; done in the template, its forks find it done. And a process that is reserved
-copies in advance what it will need, as much as there is time for while the server answers; done while it is idle, it
-would cost memory for as long as no job comes.
+code while it runs it the first times; done in the template, its forks find it done. And a process that has no job yet
+copies in advance what it will need: an idle one all of it, one that was started for a job as much as there is time for
+while the server answers.
 """
 
 import asyncio

@@ -27,7 +27,6 @@ from agenthost.ipc.messages import (
     Stopping,
 )
 from agenthost.processes.child_process import ChildProcess, InitFailure
-from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
 
 
@@ -84,15 +83,11 @@ class JobProcess(ChildProcess):
             raise RuntimeError(f"a job process cannot go from {self.state.value} to {state.value}")
         self.state = state
 
-    def open(self, ends: ProcessEnds) -> None:
-        super().open(ends)
-        if self.state is JobProcessState.RESERVED:
-            self.send(Reserved())
-
     def reserve(self) -> None:
-        """For one job. A process that exists gets ready for it while the server answers, others as soon as they do."""
+        """For one job. It is told, now or when it is ready: it can prepare for it while the server answers."""
         self.move(JobProcessState.RESERVED)
-        self.send(Reserved())
+        if self.is_ready:
+            self.send(Reserved())
 
     def launch(self, job: StartJob) -> None:
         """Give it its job. It may still be in its prewarm: it reads the job when it is ready.
@@ -144,6 +139,8 @@ class JobProcess(ChildProcess):
                 super().received(message)
                 if self.state is JobProcessState.STARTING:
                     self.move(JobProcessState.IDLE)
+                elif self.state is JobProcessState.RESERVED:
+                    self.send(Reserved())
             case Started():
                 if not self.running.done():
                     self.running.set_result(None)

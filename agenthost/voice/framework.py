@@ -83,7 +83,7 @@ class LiveKitAgents:
                 logger.setLevel(logging.WARNING)
         telemetry.find_resource()
         self._inference.load_shared()
-        warm_up(VoiceProcess(STAND_IN, {}, simulation_end=None, inference=self._inference, proxy=""))
+        warm_up(lambda: VoiceProcess(STAND_IN, {}, simulation_end=None, inference=self._inference, proxy=""))
 
     def runner(self, code: AgentCode, userdata: dict[str, Any]) -> VoiceProcess:
         return VoiceProcess(

@@ -69,7 +69,10 @@ class VoiceProcess:
         self.job_proc.initialize(proto.InitializeRequest(http_proxy=self._proxy), self)
         return self._loop
 
-    def rehearse(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+    def settle(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
+        """As `JobRunner`: all of it would cost 2 MB, and the first part, 0.6 MB, save half a millisecond."""
+
+    def brace(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:
         """As `JobRunner`."""
         if not called():
             loop.run_until_complete(self._listen())

@@ -1,6 +1,6 @@
 """What comes first in a livekit-agents job, done for nothing so that the real one starts faster: as child/rehearsal.py.
 
-`warm_up` runs in templates, `rehearse` in processes that are reserved for a job.
+`warm_up` runs in templates, `rehearse` in processes that a job is about to come to.
 """
 
 import asyncio
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from agenthost.voice.job_process import VoiceProcess
 
 
-def warm_up(process: "VoiceProcess") -> None:
+def warm_up(make: Callable[[], "VoiceProcess"]) -> None:
     """Begin jobs that are never run; for a template, before it freezes its heap. Leaves nothing behind."""
-    process.prewarm()
     loop = asyncio.new_event_loop()
     for _ in range(WARM_UP_RUNS):
-        rehearse(process, loop, called=lambda: False)
+        process = make()
+        process.prewarm()
+        process.brace(loop, called=lambda: False)
+        process.job_task.cancel()
+        loop.run_until_complete(asyncio.wait([process.job_task]))
     loop.close()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agenthost.child.rehearsal import rehearse, warm_up
 from agenthost.context.current import get_job_context
-from agenthost.ipc.messages import Ready, Reserved, Started
+from agenthost.ipc.messages import Ready, Started
 from tests.support.job_process import Fork, start_job
 from tests.support.polling import poll
 
@@ -34,7 +34,7 @@ def test_rehearsal_stops_when_the_job_is_there() -> None:
 
 
 async def test_process_rehearses_and_still_serves(fork: Fork, tmp_path: Path) -> None:
-    """Reserved, it makes a job before there is one; nothing of that shows in its messages, its log or its output."""
+    """It has made a job before there is one; nothing of that shows in its messages, its log or its output."""
     code = """
         from pathlib import Path
         from agenthost.context.job_room import JobRoom
@@ -54,8 +54,6 @@ async def test_process_rehearses_and_still_serves(fork: Fork, tmp_path: Path) ->
     """
     process = fork(code)
     process.receive(Ready)
-    assert not (tmp_path / "made 1").exists()
-    await asyncio.to_thread(process.send, Reserved())
     await poll((tmp_path / "made 1").exists, timeout=5, what="the process did not rehearse")
     await asyncio.to_thread(process.send, start_job(room="room"))
     assert isinstance(process.receive(Started), Started)

@@ -35,9 +35,9 @@ def test_warm_up_leaves_the_template_as_it_was(tmp_path: Path, monkeypatch: pyte
     def state() -> tuple[object, ...]:
         return threading.active_count(), os.listdir("/proc/self/fd"), dict(os.environ), list(tmp_path.iterdir())
 
-    warm_up(make_process())  # once before, for what is made at the first use and stays
+    warm_up(make_process)  # once before, for what is made at the first use and stays
     before = state()
-    warm_up(make_process())
+    warm_up(make_process)
     assert state() == before
 
 
