@@ -88,7 +88,8 @@ def _deltas(reply: Reply) -> Iterable[llm.ChoiceDelta]:
         arguments = json.dumps(dict(reply.arguments))
         call = llm.FunctionToolCall(name=reply.name, arguments=arguments, call_id=f"call-{next(_CALLS)}")
         return [llm.ChoiceDelta(role="assistant", tool_calls=[call])]
-    return [llm.ChoiceDelta(role="assistant", content=word) for word in reply.split(" ") for word in (f"{word} ",)]
+    first, *others = reply.split(" ")
+    return [llm.ChoiceDelta(role="assistant", content=word) for word in (first, *(f" {word}" for word in others))]
 
 
 class ToneTTS(tts.TTS[Any]):
