@@ -42,8 +42,7 @@ def main() -> int:
     began = time.monotonic()
     watch = ThreadWatch()
     try:
-        map_native_library()
-        warm_up()
+        _prepare_for_all()
         warm = time.monotonic()
         spec = _receive_spec(control)
         if spec is None:
@@ -71,6 +70,11 @@ def main() -> int:
     )
     server.report(TemplateReady(pid=0, import_seconds=time.monotonic() - began, modules=user_modules()))
     return server.serve()
+
+
+def _prepare_for_all() -> None:
+    map_native_library()
+    warm_up()
 
 
 def _parse() -> argparse.Namespace:

@@ -12,7 +12,7 @@ import pytest
 
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.channel import BlockingChannel
-from agenthost.ipc.messages import Ended, Hello, InitFailed, Message, Ready, Started, StopJob, Stopping
+from agenthost.ipc.messages import Ended, Hello, InitFailed, Message, Ready, Reserved, Started, StopJob, Stopping
 from agenthost.processes.child_process import InitFailure, TemplateGone
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
@@ -78,10 +78,13 @@ async def test_hello_makes_it_exist_and_ready_makes_it_idle(job: Played) -> None
 
 
 async def test_reserved_before_it_was_ready_it_stays_reserved(job: Played) -> None:
-    """A job that waits for it is not robbed of it."""
+    """A job that waits for it is not robbed of it; the process hears of it when it can listen."""
     job.host.reserve()
-    await idle(job)
+    await born(job)
+    assert not job.channel.wait(0)
+    await job.say(Ready(init_seconds=0.5), lambda: job.host.is_ready)
     assert job.host.state is JobProcessState.RESERVED
+    assert await job.hear() == Reserved()
 
 
 async def test_job_is_sent_and_its_start_is_noticed(job: Played) -> None:
@@ -90,6 +93,7 @@ async def test_job_is_sent_and_its_start_is_noticed(job: Played) -> None:
     job.host.on_message = heard.append
     await idle(job)
     job.host.reserve()
+    assert await job.hear() == Reserved()
     job.host.launch(start_job())
     assert await job.hear() == start_job()
     await job.say(Started(), lambda: job.host.running.done())
@@ -136,6 +140,7 @@ async def test_stop_asks_and_then_kills(job: Played) -> None:
     await idle(job)
     job.host.reserve()
     job.host.launch(start_job())
+    await job.hear()
     await job.hear()
     job.host.stop("drain", grace_seconds=0.01, budget_seconds=0.02, kill_after=0.03)
     assert await job.hear() == StopJob(reason="drain", grace_seconds=0.01, budget_seconds=0.02)
