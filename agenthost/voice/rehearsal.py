@@ -4,11 +4,13 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
 from livekit.agents import JobContext
+from livekit.rtc._ffi_client import FfiClient
 from msgspec.structs import replace
 
 from agenthost.child.rehearsal import WARM_UP_RUNS, read_start
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 def warm_up(make: Callable[[], "VoiceProcess"]) -> None:
     """Begin jobs that are never run; for a template, before it freezes its heap. Leaves nothing behind."""
     loop = asyncio.new_event_loop()
-    for _ in range(WARM_UP_RUNS):
-        process = make()
-        process.prewarm()
-        process.brace(loop, called=lambda: False)
-        process.job_task.cancel()
-        loop.run_until_complete(asyncio.wait([process.job_task]))
+    with _library_refused():
+        for _ in range(WARM_UP_RUNS):
+            process = make()
+            process.prewarm()
+            with suppress(_LibraryNeeded):
+                process.brace(loop, called=lambda: False)
+            process.job_task.cancel()
+            loop.run_until_complete(asyncio.wait([process.job_task]))
     loop.close()
 
 
@@ -48,15 +52,38 @@ async def _begin(process: "VoiceProcess", called: Callable[[], bool]) -> None:
     room = rtc.Room()
     if called():
         return
-    context = JobContext(
-        proc=process.job_proc._job_proc,
-        info=order.running_job,
-        room=room,
-        on_connect=_nothing,
-        on_shutdown=_nothing,
-        inference_executor=process.job_proc._inf_client,
-    )
-    context._tempdir.cleanup()
+    context = JobContext.__new__(JobContext)  # apart, so that its folder can be removed even when it fails
+    try:
+        JobContext.__init__(
+            context,
+            proc=process.job_proc._job_proc,
+            info=order.running_job,
+            room=room,
+            on_connect=_nothing,
+            on_shutdown=_nothing,
+            inference_executor=process.job_proc._inf_client,
+        )
+    finally:
+        context._tempdir.cleanup()
+
+
+class _LibraryNeeded(Exception):
+    """What comes next uses the native library, which starts threads: a template may not."""
+
+
+@contextmanager
+def _library_refused() -> Iterator[None]:
+    """The context of livekit-agents 1.5 uses it when it is made; newer ones do not."""
+
+    def refuse(_: object) -> None:
+        raise _LibraryNeeded
+
+    original = FfiClient.__init__
+    setattr(FfiClient, "__init__", refuse)  # noqa: B010  an assignment is not allowed to a method
+    try:
+        yield
+    finally:
+        setattr(FfiClient, "__init__", original)  # noqa: B010
 
 
 def _nothing(*_: Any) -> None:

@@ -1,14 +1,16 @@
 """A job that is begun for nothing leaves nothing behind, and the real one after it is served."""
 
 import asyncio
+import gc
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from agenthost import kernel
 from agenthost.child.rehearsal import STAND_IN
+from agenthost.child.thread_watch import ffi_in_use
 from agenthost.ipc.messages import Ready, Reserved, Started
 from agenthost.voice.inference import InferenceRunners
 from agenthost.voice.job_process import VoiceProcess
@@ -29,16 +31,18 @@ def make_process() -> VoiceProcess:
 
 
 def test_warm_up_leaves_the_template_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No thread, descriptor, variable or folder."""
+    """No thread, descriptor, variable or folder, and the native library is not in use."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     def state() -> tuple[object, ...]:
-        return threading.active_count(), os.listdir("/proc/self/fd"), dict(os.environ), list(tmp_path.iterdir())
+        gc.collect()
+        return kernel.thread_count(), os.listdir("/proc/self/fd"), dict(os.environ), list(tmp_path.iterdir())
 
     warm_up(make_process)  # once before, for what is made at the first use and stays
     before = state()
     warm_up(make_process)
     assert state() == before
+    assert not ffi_in_use()
 
 
 def test_rehearsal_stops_when_the_job_is_there() -> None:
