@@ -91,19 +91,23 @@ class LoadControl:
     async def run(self) -> None:
         """Sample and report for ever, while a limit needs it; the owner's task, ended by cancelling it."""
         while True:
-            while not any(_needs_samples(scope.limits) for scope in self._scopes.values()):
-                self._tuned.clear()
-                await self._tuned.wait()
+            self._tuned.clear()
             now = time.monotonic()
-            self._machine = self._sampler.sample(now)
-            await self._ask_custom()
-            for key, scope in self._scopes.items():
-                measured = [part for part in self.parts(key) if part.name != "max_jobs"]
-                was_full = scope.brake.full
-                if scope.brake.update(max((part.fraction for part in measured), default=0.0), now) != was_full:
-                    self._tell_brake(key, scope, measured)
+            needed = any(_needs_samples(scope.limits) for scope in self._scopes.values())
+            if needed:
+                self._machine = self._sampler.sample(now)
+                await self._ask_custom()
+            self._update_brakes(now)
             self.report()
-            await asyncio.sleep(SAMPLE_SECONDS)
+            await (asyncio.sleep(SAMPLE_SECONDS) if needed else self._tuned.wait())
+
+    def _update_brakes(self, now: float) -> None:
+        """Those of scopes without a measured limit, too: a reload may have taken away the one that has set it."""
+        for key, scope in self._scopes.items():
+            measured = [part for part in self.parts(key) if part.name != "max_jobs"]
+            was_full = scope.brake.full
+            if scope.brake.update(max((part.fraction for part in measured), default=0.0), now) != was_full:
+                self._tell_brake(key, scope, measured)
 
     def report(self) -> None:
         """Tell every registration its load, if it is worth a message."""

@@ -93,6 +93,19 @@ async def test_drain_deadline_ends_jobs_within_the_budget(
     assert callback_of(tmp_path, good) == "drain deadline"
 
 
+async def test_a_job_that_ends_before_the_deadline_is_past_it(
+    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+) -> None:
+    """Of two jobs the deadline ends one, and says so of that one only."""
+    host = await start(run_host, tmp_path, fake_server, "drain_timeout: 1s\nlimits: { shutdown: 1s }")
+    quick, slow = await started(fake_server, "quick"), await started(fake_server, "slow")
+    host.signal(signal.SIGTERM)
+    (tmp_path / "leave-quick").touch()
+    assert await host.exit_code(timeout=8) == 3
+    assert [line.fields["job_id"] for line in host.events("job stopping")] == [slow]
+    assert fake_server.statuses(quick)[-1].status is JobStatus.SUCCESS
+
+
 async def test_second_signal_ends_jobs(run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> None:
     """Ctrl-C twice: callbacks run, exit 3."""
     host = await start(run_any_host, tmp_path, fake_server, "limits: { shutdown: 1s }")

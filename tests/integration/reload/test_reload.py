@@ -164,6 +164,16 @@ async def test_live_keys_change_without_a_new_generation_or_registration(edited:
     assert len(edited.host.events("registered")) == 1
 
 
+async def test_a_host_that_is_full_by_a_limit_which_goes_is_available_again(edited: Edited) -> None:
+    """Also when no limit is left that anything is measured for."""
+    await edited.change(yaml=YAML.replace("max_jobs: 50", "memory: 0.1%"))
+    await edited.host.wait_event("load limit reached")
+    await edited.server.wait_report("a", lambda report: not report.available)
+    await edited.change(yaml=YAML)
+    await edited.server.wait_report("a", lambda report: report.available)
+    assert await edited.job("second") == "1"
+
+
 async def test_permissions_and_settings_hold_for_the_next_job(edited: Edited) -> None:
     """Live: the code is not imported again, the registration stays, and the job that runs keeps what it has."""
     tells = CODE.replace("str(VERSION)", "f\"{ctx.token_claims().video.can_publish} {ctx.settings['voice']}\"")
