@@ -133,7 +133,7 @@ def _spelled(value: object, field: Field | None) -> str:
         case _Absent.ABSENT:
             return ""
         case None:
-            return "none"
+            return "all" if field is not None and "all" in field.words else "none"
         case float() if kind is Kind.DURATION:
             return format_duration(value)
         case int() if kind is Kind.SIZE:

@@ -70,7 +70,8 @@ def _written_plugin(traceback: TracebackType | None) -> str:
 def _install_plugin(plugin: str) -> str:
     if not plugin:
         return f"no plugin of livekit-agents is installed: `{VOICE} livekit-plugins-…`"
-    return f"the plugin `{plugin}` is not installed: `pip install livekit-plugins-{plugin.replace('_', '-')}`"
+    # With the extra, which keeps livekit-agents in its range: a newer plugin alone would have pip replace it.
+    return f"the plugin `{plugin}` is not installed: `{VOICE} livekit-plugins-{plugin.replace('_', '-')}`"
 
 
 def _for_version() -> str:

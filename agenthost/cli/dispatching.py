@@ -30,7 +30,10 @@ class Answer(Enum):
         "nobody took the job: no host has registered this agent name, all are full, or all rejected the offer "
         "(their logs say `offer rejected` and why)"
     )
-    DECLINED = "a host ended the job for good without running it (a rule or handler said `terminate`)"
+    DECLINED = (
+        "a host ended the job for good without running it: a rule or handler said `terminate`, or the agent is in this "
+        "room already (`unique_per_room`); its log says which"
+    )
     ABSENT = (
         "a host took the job, but its agent is not in the room: still starting, failed, or gone again (see its log)"
     )

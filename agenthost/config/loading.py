@@ -134,6 +134,10 @@ def with_findings(examination: Examination, stage: Stage, found: Sequence[Findin
 
 
 def _read(file: Path, findings: Collector) -> bytes | None:
+    if file.suffix == ".py":
+        hint = f"`agenthost dev {file}` runs it; `agenthost init --from {file}` makes a file for it"
+        findings.report("AH003", f"`{file}` is Python, not YAML", hint=hint)
+        return None
     try:
         with file.open("rb") as stream:
             return stream.read(MAX_BYTES + 1)

@@ -124,9 +124,16 @@ def _reordered(value: object) -> tuple[str, ...]:
 _LONG_UNITS = {"milli": "ms", "msec": "ms", "sec": "s", "min": "m", "hour": "h", "hr": "h", "day": "d"}
 
 
+_FEW_BYTES = 10**6  # no process is so small: whoever writes less counts in megabytes
+
+
 def suggest_size(value: object) -> tuple[str, ...]:
-    """How the writer probably meant it: 1073741824 → `1GiB`; `512mb` → `512MB`; `1g` → `1GB`, `1GiB`."""
+    """How the writer probably meant it: 1073741824 → `1GiB`; 500 → `500MB`; `512mb` → `512MB`; `1g` → `1GB`, `1GiB`."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdecimal():
+        value = int(value) if len(value) < 18 else value
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**18:
+        if value < _FEW_BYTES:
+            return f"{value}MB", f"{value}MiB"
         exact = format_size(value)
         return (exact,) if exact == f"{value}B" else (exact, f"{value}B")
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgtKMGT]?)(i?)[bB]?\s*", str(value))

@@ -103,7 +103,7 @@ class RunningJob:
         self._log.info("job stopping", reason=reason)
 
     def stop_within(self, reason: str, seconds: float) -> None:
-        """End it, everything together in `seconds`: the drain deadline or a second signal. One that has ended is past it."""
+        """End it, everything together in `seconds`: the drain deadline or a second signal. Not if it has ended."""
         if self.process.ended.done():
             return
         self.forced = True

@@ -42,7 +42,7 @@ def starter_files() -> tuple[NewFile, ...]:
     return (
         NewFile(name=CONFIG, text=_read(CONFIG), about="the agent, its rules and its limits"),
         NewFile(name=CODE, text=_read(CODE), about="the agent's code"),
-        *_companions(_STARTER_ENTRYPOINT),
+        *_companions(_STARTER_ENTRYPOINT, context="agenthost.JobContext"),
     )
 
 
@@ -57,7 +57,7 @@ def files_from_script(script: Path, folder: Path) -> tuple[tuple[NewFile, ...], 
     text = render_file(translation, source=str(shown))
     config = NewFile(name=CONFIG, text=text, about=f"what {shown} sets up")
     entrypoint = str(translation.keys.get("entrypoint", shown))
-    return (config, *_companions(entrypoint)), translation
+    return (config, *_companions(entrypoint, context="livekit.agents.JobContext")), translation
 
 
 def write_files(files: Sequence[NewFile], folder: Path, *, force: bool) -> tuple[Written, ...]:
@@ -86,11 +86,12 @@ def _write(path: Path, text: str) -> None:
         raise EnvironmentRefused(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _companions(entrypoint: str) -> tuple[NewFile, ...]:
+def _companions(entrypoint: str, *, context: str) -> tuple[NewFile, ...]:
     paths = [f"{root}.NAME" if kind is SubjectKind.ATTRIBUTE else root for root, kind in KINDS.items()]
     listed = ", ".join(f"`{path}`" for path in paths) + "."
     wrapped = textwrap.fill(listed, width=GUIDE_WIDTH, initial_indent="  ", subsequent_indent="  ")
-    guide = _read(GUIDE).replace("@ENTRYPOINT@", f"`{entrypoint}`").replace("@PATHS@", wrapped)
+    guide = _read(GUIDE).replace("@ENTRYPOINT@", f"`{entrypoint}`").replace("@CONTEXT@", context)
+    guide = guide.replace("@PATHS@", wrapped)
     return (
         NewFile(name=GUIDE, text=guide, about="what a coding agent needs to know"),
         NewFile(name=SCHEMA, text=editor_schema_text(), about="lets editors complete and explain the file"),
@@ -106,6 +107,8 @@ def _shown(script: Path, folder: Path) -> Path:
     try:
         return script.resolve().relative_to(folder.resolve())
     except ValueError:
+        if not script.exists():
+            raise UsageError(f"cannot read {script}: no such file or directory") from None
         raise UsageError(
             f"{script} is not below {folder}: write the file next to the code, `agenthost init {script.parent} "
             f"--from {script}`"

@@ -39,10 +39,14 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """`name` is how the script was called; `settings` hold the last value of each option, in the order found."""
+    """`name` is how the script was called; `settings` hold the last value of each option, in the order found.
+
+    `whole`: its agent cannot be named within it, but it hands it to `cli.run_app(…)`, or does so when it is imported.
+    """
 
     name: str
     settings: tuple[Setting, ...]
+    whole: bool = False
 
 
 def read_script(file: Path, module: str, *, shown: str) -> Script:
@@ -71,7 +75,18 @@ def _read(tree: ast.Module, module: str, shown: str) -> Script:
             f"{shown} sets up no agent that can be read from it: there is no WorkerOptions(entrypoint_fnc=…) and no "
             "@server.rtc_session(); write a file with `agenthost init`, and name the function as `entrypoint:`"
         )
-    return Script(name=shown, settings=tuple(settings.values()))
+    named = isinstance(settings[ENTRYPOINT].value, Function) and not any(map(_hands_over, tree.body))
+    whole = not named and any(map(_hands_over, ast.walk(tree)))
+    return Script(name=shown, settings=tuple(settings.values()), whole=whole)
+
+
+def _hands_over(node: ast.AST) -> bool:
+    """Whether it is the statement `cli.run_app(…)`."""
+    if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+        return False
+    function = node.value.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name == "run_app"
 
 
 class _Reading:

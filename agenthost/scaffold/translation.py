@@ -41,7 +41,11 @@ def translate(script: Script) -> Translation:
     target, notes = _Target(), []
     unset = Literal(value=None)  # how a script says "the default"
     options = {setting.name: setting for setting in script.settings if setting.value != unset}
+    if script.whole:
+        target.put(("entrypoint",), script.name)
     for setting in options.values():
+        if script.whole and setting.name in _FUNCTIONS:
+            continue  # taken over from the code when it is run
         try:
             _translate(setting, options, target)
         except _NotTaken as reason:
@@ -156,6 +160,8 @@ _PLAIN: Mapping[str, tuple[Keys, Callable[[Value], Any]]] = {
     "http_proxy": (("livekit", "proxy"), _text),
     "env_file": (("env_file",), _text),
 }
+
+_FUNCTIONS = frozenset({"entrypoint_fnc", "prewarm_fnc", "session_end_fnc", "request_fnc", "load_fnc"})
 
 _UNNEEDED: Mapping[str, str] = {
     "job_executor_type": "every job runs in a process of its own",

@@ -12,6 +12,7 @@ and then:
         assert job.accepted
 """
 
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -51,13 +52,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("livekit_server")
 
 
+def _show(agent: RunningAgent | AgentOnServer) -> None:
+    """pytest shows it below a test that failed, and there alone."""
+    sys.stdout.write(f"{agent.host.output()}\n")
+
+
 @pytest_asyncio.fixture
 async def run_agent() -> AsyncIterator[RunAgent]:
     """Run agenthost files without a LiveKit server; they end with the test, which fails if a process survives."""
     async with AsyncExitStack() as stack:
 
         async def run(file: str | Path, *arguments: str, env: Mapping[str, str] = EMPTY) -> RunningAgent:
-            return await stack.enter_async_context(agent_run.run_agent(file, *arguments, env=env))
+            agent = await stack.enter_async_context(agent_run.run_agent(file, *arguments, env=env))
+            stack.callback(_show, agent)
+            return agent
 
         yield run
 
@@ -68,6 +76,8 @@ async def run_agent_on_server() -> AsyncIterator[RunAgentOnServer]:
     async with AsyncExitStack() as stack:
 
         async def run(file: str | Path, *arguments: str, env: Mapping[str, str] = EMPTY) -> AgentOnServer:
-            return await stack.enter_async_context(agent_run.run_agent_on_server(file, *arguments, env=env))
+            agent = await stack.enter_async_context(agent_run.run_agent_on_server(file, *arguments, env=env))
+            stack.callback(_show, agent)
+            return agent
 
         yield run

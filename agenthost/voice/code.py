@@ -14,7 +14,7 @@ from livekit.agents import JobContext, WorkerOptions
 from livekit.agents import worker as agents_worker
 from msgspec import Struct, field
 
-from agenthost.child.entrypoint import Entrypoint, as_awaitable
+from agenthost.child.entrypoint import Entrypoint, as_awaitable, as_callable
 from agenthost.errors import EntrypointError
 
 UserFunction = Callable[..., Any]
@@ -62,8 +62,13 @@ def recognise(found: object, reference: str) -> VoiceCode | None:
     if inspect.isclass(found) and issubclass(found, (AgentServer, WorkerOptions)):
         raise EntrypointError(f"`{reference}` is the class {found.__name__}: name the object made of it")
     if callable(found) and _takes_their_context(found):
-        server = _server_of(found)
-        return _of_server(server, reference) if server is not None else _of_function(found, reference)
+        match _made_with(found):
+            case AgentServer() as server:
+                return _of_server(server, reference)
+            case WorkerOptions() as options:
+                return _of_options(options, reference)
+            case _:
+                return _of_function(found, reference)
     return None
 
 
@@ -77,11 +82,11 @@ def _of_server(server: Any, reference: str) -> VoiceCode:
     return VoiceCode(
         reference=reference,
         entrypoint=_entrypoint("rtc_session", server._entrypoint_fnc),
-        setup=_function("setup_fnc", server.setup_fnc, agents_worker._default_setup_fnc),
-        request=_function("on_request", server._request_fnc, agents_worker._default_request_fnc),
-        session_end=_function("on_session_end", server._session_end_fnc),
+        setup=_function("setup_fnc", server.setup_fnc, agents_worker._default_setup_fnc, takes="JobProcess"),
+        request=_request("on_request", server._request_fnc),
+        session_end=_function("on_session_end", server._session_end_fnc, takes="JobContext"),
         simulation_end=getattr(server, "_simulation_end_fnc", None),
-        load=_function("load_fnc", server.load_fnc, agents_worker._DefaultLoadCalc.get_load),
+        load=_load(server.load_fnc),
         agent_name=server._agent_name,
         type=server._server_type,
         server=server,
@@ -95,9 +100,9 @@ def _of_options(options: Any, reference: str) -> VoiceCode:
     return VoiceCode(
         reference=reference,
         entrypoint=_entrypoint("entrypoint_fnc", options.entrypoint_fnc),
-        setup=_function("prewarm_fnc", options.prewarm_fnc, agents_worker._default_setup_fnc),
-        request=_function("request_fnc", options.request_fnc, agents_worker._default_request_fnc),
-        load=_function("load_fnc", options.load_fnc, agents_worker._DefaultLoadCalc.get_load),
+        setup=_function("prewarm_fnc", options.prewarm_fnc, agents_worker._default_setup_fnc, takes="JobProcess"),
+        request=_request("request_fnc", options.request_fnc),
+        load=_load(options.load_fnc),
         agent_name=options.agent_name,
         type=options.worker_type,
         options=dict(vars(options)),
@@ -110,17 +115,37 @@ def _of_function(function: UserFunction, reference: str) -> VoiceCode:
 
 
 def _entrypoint(option: str, function: UserFunction) -> Entrypoint:
-    name = getattr(function, "__name__", "")
-    return as_awaitable(function, f"{option}={name}" if name else option, wanted=WANTED)
+    return as_awaitable(function, _given(option, function), wanted=WANTED)
 
 
-def _function(option: str, function: UserFunction | None, default: UserFunction | None = None) -> UserFunction | None:
-    """What the user gave as `option`; None where that is livekit-agents' own default."""
+def _request(option: str, function: UserFunction | None) -> UserFunction | None:
+    """None for livekit-agents' own default."""
+    if function is None or function == agents_worker._default_request_fnc:
+        return None
+    return as_awaitable(function, _given(option, function), wanted="give it an `async def` that takes the JobRequest")
+
+
+def _function(
+    option: str, function: UserFunction | None, default: UserFunction | None = None, *, takes: str
+) -> UserFunction | None:
+    """What the user gave as `option`, to be called with `takes`; None for livekit-agents' own default."""
     if function is None or function == default:
         return None
-    if not callable(function):
-        raise EntrypointError(f"`{option}` is of type {type(function).__name__}: give it a function")
-    return function
+    wanted = f"give it a function that takes the {takes}"
+    return as_callable(function, _given(option, function), arguments=(1,), wanted=wanted)
+
+
+def _load(function: UserFunction | None) -> UserFunction | None:
+    """None for livekit-agents' own default."""
+    if function is None or function == agents_worker._DefaultLoadCalc.get_load:
+        return None
+    wanted = "give it a function that takes the AgentServer, or nothing"
+    return as_callable(function, _given("load_fnc", function), arguments=(0, 1), wanted=wanted)
+
+
+def _given(option: str, function: object) -> str:
+    name = getattr(function, "__name__", "")
+    return f"{option}={name}" if name else option
 
 
 def _takes_their_context(function: UserFunction) -> bool:
@@ -146,9 +171,12 @@ def _is_theirs(value: object) -> bool:
     return isinstance(name, str) and (name == "livekit.agents" or name.startswith("livekit.agents."))
 
 
-def _server_of(function: UserFunction) -> Any:
-    """The server in the function's module that has it for its session: its other settings count, too."""
+def _made_with(function: UserFunction) -> Any:
+    """The server or options in its module that have `function` as their entrypoint: what else they say counts, too."""
     module = sys.modules.get(getattr(function, "__module__", ""))
-    candidates = list(vars(module).values()) if module is not None else []
-    found = [each for each in candidates if isinstance(each, AgentServer) and each._entrypoint_fnc is function]
-    return found[0] if found else None
+    for value in list(vars(module).values()) if module is not None else []:
+        if isinstance(value, AgentServer) and value._entrypoint_fnc is function:
+            return value
+        if isinstance(value, WorkerOptions) and value.entrypoint_fnc is function:
+            return value
+    return None

@@ -152,3 +152,23 @@ def test_fixtures_work_in_the_pytest_of_a_user(agent_file: Path, livekit_binary:
     env = {"AGENTHOST_LIVEKIT_SERVER": str(livekit_binary)}
     assert "2 passed" in run_pytest(folder, env=env)
     assert "1 passed, 1 deselected" in run_pytest(folder, "-m", "not livekit_server", env=env)
+
+
+def test_below_a_failed_test_stands_what_the_host_has_said(agent_file: Path) -> None:
+    """Why the agent did not do what was expected; a test that passes shows nothing."""
+    folder = agent_file.parent
+    (folder / "conftest.py").write_text('pytest_plugins = ["agenthost.testing.plugin"]\n')
+    code = """
+    import pytest
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("expected", ["failed", "success"])
+    async def test_mine(run_agent, expected):
+        job = await (await run_agent("agenthost.yaml")).offer("room", agent="front", metadata="fail")
+        assert (await job.wait_ended()).status.value == expected
+    """
+    (folder / "test_mine.py").write_text(textwrap.dedent(code))
+    written = run_pytest(folder)
+    assert "1 failed, 1 passed" in written
+    assert written.count("host started") == 1
+    assert "no such order" in written.partition("Captured stdout teardown")[2]

@@ -60,12 +60,30 @@ async def entrypoint(ctx: JobContext) -> None: ...
         ("server = AgentServer", "agent:server", "is the class AgentServer"),
         (SERVER.format(options="setup_fnc='load'"), "agent:server", "`setup_fnc` is of type str: give it a function"),
         (
+            SERVER.format(options="setup_fnc=lambda: 1"),
+            "agent:server",
+            "takes (): give it a function that takes the JobP",
+        ),
+        (SERVER.format(options="load_fnc=lambda a, b: 1"), "agent:server", "that takes the AgentServer, or nothing"),
+        (
+            "async def entrypoint(ctx: JobContext): ...\ndef ended(): ...\n"
+            "server.rtc_session(entrypoint, on_session_end=ended)",
+            "agent:server",
+            "`on_session_end=ended` takes (): give it a function that takes the JobContext",
+        ),
+        (
+            "async def entrypoint(ctx: JobContext): ...\ndef asked(request): request.accept()\n"
+            "server.rtc_session(entrypoint, on_request=asked)",
+            "agent:server",
+            "`on_request=asked` is a plain function, so nothing can be awaited: give it an `async def`",
+        ),
+        (
             "from livekit.agents import inference\nllm = inference.LLM('openai/gpt-4o-mini')",
             "agent:server",
             "write `livekit.secret_in_jobs: true`",
         ),
-        ("from livekit.plugins import no_such_plugin", "agent:server", "`pip install livekit-plugins-no-such-plugin`"),
-        ("import livekit.plugins.no_such_one", "agent:server", "`pip install livekit-plugins-no-such-one`"),
+        ("from livekit.plugins import no_such_plugin", "agent:server", "[voice]' livekit-plugins-no-such-plugin`"),
+        ("import livekit.plugins.no_such_one", "agent:server", "[voice]' livekit-plugins-no-such-one`"),
     ],
 )
 def test_code_that_cannot_be_hosted_is_refused_in_one_sentence(
@@ -91,7 +109,7 @@ def test_a_module_without_agent_is_refused(fork: Fork, tmp_path: Path) -> None:
         ("from livekit.agents import cli\ncli.run_app({})\n", "gives an object of type dict to `cli.run_app(…)`"),
         ("raise ValueError('no key')\n", "running it failed with ValueError: no key"),
         ("import sys\nsys.exit('no key')\n", "running it failed with SystemExit: no key"),
-        ("import livekit.plugins.no_such_one\n", "`pip install livekit-plugins-no-such-one`"),
+        ("import livekit.plugins.no_such_one\n", "[voice]' livekit-plugins-no-such-one`"),
         ("def broken(:\n", "running it failed with SyntaxError"),
     ],
 )

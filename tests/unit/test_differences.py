@@ -45,7 +45,7 @@ def told(old: Plan, new: Plan) -> list[str]:
         ("", "limits: { memory: 1GiB }", ["limits.memory: none → 1GiB"]),
         ("", "limits: { max_duration: 90m }", ["limits.max_duration: none → 1h30m"]),
         ("drain_timeout: 30m", "drain_timeout: forever", ["drain_timeout: 30m → forever"]),
-        ("permissions: { can_publish_sources: [camera] }", "", ["permissions.can_publish_sources: [camera] → none"]),
+        ("permissions: { can_publish_sources: [camera] }", "", ["permissions.can_publish_sources: [camera] → all"]),
         ("", "http: { listen: none }", ["http.listen: 0.0.0.0:8081 → none"]),
         ("", "control: { socket: none }", ['control.socket: "(default)" → none']),
         ("", "log_levels: { livekit: WARNING }", ["log_levels.livekit: + WARNING"]),

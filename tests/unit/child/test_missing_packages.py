@@ -19,13 +19,13 @@ from agenthost.child.missing_packages import TRIED, VOICE, hint, untried
             ModuleNotFoundError(
                 "No module named 'livekit.plugins.turn_detector'", name="livekit.plugins.turn_detector"
             ),
-            "`pip install livekit-plugins-turn-detector`",
+            "`pip install 'agenthost[voice]' livekit-plugins-turn-detector`",
         ),
         (
             ImportError(
                 "cannot import name 'silero' from 'livekit.plugins' (unknown location)", name="livekit.plugins"
             ),
-            "`pip install livekit-plugins-silero`",
+            "`pip install 'agenthost[voice]' livekit-plugins-silero`",
         ),
         (ModuleNotFoundError("No module named 'livekit.plugins'", name="livekit.plugins"), "livekit-plugins-…"),
         (ModuleNotFoundError("No module named 'dotenv'", name="dotenv"), "`pip install python-dotenv`"),

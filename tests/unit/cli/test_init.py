@@ -131,6 +131,18 @@ def test_option_beyond_our_bounds_is_a_finding_on_the_new_file(capsys: pytest.Ca
     assert "num_idle_processes: -1" in capsys.readouterr().err
 
 
+def test_agent_that_only_the_whole_script_names_is_made_by_running_it() -> None:
+    """What the file says of it is fit to be started: nothing in it has to be found by a name."""
+    Path("a.py").write_text(
+        "from livekit.agents import AgentServer, cli\nif __name__ == '__main__':\n  server = AgentServer()\n"
+        "  @server.rtc_session(agent_name='desk')\n  async def e(ctx): ...\n  cli.run_app(server)\n"
+    )
+    assert main(["init", "--from", "a.py"]) == ExitCode.OK
+    lines = Path("agenthost.yaml").read_text().splitlines()
+    assert "entrypoint: a.py" in lines
+    assert "agent_name: desk" in lines
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_env_file_is_named_only_if_it_is_there(there: bool) -> None:
     """Scripts pass over one that is missing, the file does not."""
@@ -152,6 +164,7 @@ def test_env_file_is_named_only_if_it_is_there(there: bool) -> None:
     ("name", "message"),
     [
         ("missing.py", "cannot read missing.py: no such file or directory"),
+        ("../missing.py", "cannot read ../missing.py: no such file or directory"),
         ("../outside.py", "is not below ."),
         ("my-agent.py", "my-agent.py cannot be imported by its name"),
         ("plain.py", "plain.py sets up no agent that can be read from it"),
@@ -161,7 +174,8 @@ def test_script_that_cannot_be_used_is_one_sentence(
     name: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is written."""
-    Path("plain.py").write_text("print('hello')\n")
+    for there in ("plain.py", "../outside.py"):
+        Path(there).write_text("print('hello')\n")
     assert main(["init", "--from", name]) == ExitCode.USAGE
     assert message in capsys.readouterr().err
     assert not Path("agenthost.yaml").exists()

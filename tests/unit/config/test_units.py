@@ -123,6 +123,8 @@ def test_suggestions_for_sizes_and_ratios() -> None:
     """Numbers get a unit, slips of the pen the right letters; what cannot be guessed gets nothing."""
     assert suggest_size(2**30) == ("1GiB", "1073741824B")
     assert suggest_size("512mb") == ("512MB", "512MiB")
+    assert suggest_size(500) == suggest_size("500") == ("500MB", "500MiB")
+    assert suggest_size("500 b") == ("500B",)
     assert suggest_size("big") == ()
     assert suggest_ratio(70) == ("70%",)
     assert suggest_ratio("0.7") == ("70%",)

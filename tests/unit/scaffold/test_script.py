@@ -36,6 +36,21 @@ def test_all_ways_to_set_up_an_agent(tmp_path: Path, text: str) -> None:
     assert settings_of(tmp_path, text) == {"entrypoint_fnc": ENTRYPOINT, "agent_name": Literal(value="a")}
 
 
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        (CODE + "if __name__ == '__main__':\n  cli.run_app(WorkerOptions(entrypoint))", False),
+        (CODE + "cli.run_app(WorkerOptions(entrypoint))", True),  # cannot be imported
+        ("def main():\n  s = AgentServer()\n  @s.rtc_session\n  async def inner(ctx): ...\n  cli.run_app(s)", True),
+        ("def make():\n  s = AgentServer()\n  @s.rtc_session\n  async def inner(ctx): ...\n  return s", False),
+    ],
+)
+def test_whether_only_the_whole_script_names_its_agent(tmp_path: Path, text: str, whole: bool) -> None:
+    """When it is run, it hands it over."""
+    (tmp_path / "app.py").write_text(IMPORTS + text)
+    assert read_script(tmp_path / "app.py", "app", shown="app.py").whole is whole
+
+
 def test_decorator_without_call(tmp_path: Path) -> None:
     """`@server.rtc_session` needs no parentheses."""
     found = settings_of(tmp_path, "s = AgentServer()\n@s.rtc_session\nasync def entrypoint(ctx): ...")

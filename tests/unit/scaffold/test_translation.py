@@ -17,6 +17,15 @@ def translated(**options: Value) -> Translation:
     return translate(Script(name="app.py", settings=settings))
 
 
+def test_a_script_that_is_run_as_a_whole_gives_its_functions_itself() -> None:
+    """What is no function is still taken over, for the file shows it."""
+    functions = dict.fromkeys(("entrypoint_fnc", "prewarm_fnc", "request_fnc", "session_end_fnc", "load_fnc"), FUNCTION)
+    values = functions | {"agent_name": Literal(value="a"), "load_threshold": Literal(value=0.5)}
+    settings = tuple(Setting(name=name, value=value, line=7) for name, value in values.items())
+    translation = translate(Script(name="sub/app.py", settings=settings, whole=True))
+    assert translation == Translation(keys={"entrypoint": "sub/app.py", "agent_name": "a"}, notes=())
+
+
 def by_mode(development: object, production: object) -> Call:
     keywords = {"dev_default": Literal(value=development), "prod_default": Literal(value=production)}
     return Call(name="livekit.agents.worker.ServerEnvOption", positional=(), keywords=keywords)

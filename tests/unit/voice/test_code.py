@@ -48,6 +48,19 @@ def test_options_give_the_same() -> None:
     assert (code.entrypoint, code.setup, code.request, code.agent_name) == (entrypoint, setup, request, "support")
 
 
+async def of_options(ctx: JobContext) -> None: ...
+
+
+OPTIONS = WorkerOptions(entrypoint_fnc=of_options, prewarm_fnc=setup, agent_name="support")
+
+
+def test_a_function_brings_the_options_that_have_it() -> None:
+    """Named by itself it must not lose what its module says of it."""
+    code = recognise(of_options, "my_agent:of_options")
+    assert code is not None
+    assert (code.entrypoint, code.setup, code.agent_name) == (of_options, setup, "support")
+
+
 def test_their_defaults_are_no_functions_of_the_users() -> None:
     """Nothing is asked where the user gave nothing to ask."""
     options = recognise(WorkerOptions(entrypoint_fnc=entrypoint), "my_agent:options")
