@@ -10,37 +10,43 @@ from pathlib import Path
 
 from msgspec import Struct
 
-_FIRST_LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)")
-_ANONYMOUS = "Anonymous:"
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)")
+_UNWRITTEN = re.compile(r"Anonymous:\s+0 kB")
 
 
 class Mapping(Struct, frozen=True, kw_only=True):
-    """`rights` as in `/proc/PID/smaps`: `rw-p`. `file` is "" for memory that belongs to none.
-
-    `unwritten`: none of it is this process's own, or its parents': what is forgotten can be read from the file again.
-    """
+    """`rights` as in `/proc/PID/maps`: `rw-p`. `file` is "" for memory that belongs to none."""
 
     start: int
     size: int
     rights: str
     file: str
-    unwritten: bool
 
 
 def mappings() -> Iterator[Mapping]:
     """All of them, as they are now."""
-    if not sys.platform.startswith("linux"):
-        return
-    first: re.Match[str] | None = None
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        if found := _FIRST_LINE.match(line):
-            first = found
-        elif line.startswith(_ANONYMOUS) and first is not None:
-            start, end, rights, name = int(first[1], 16), int(first[2], 16), first[3], first[4]
-            yield Mapping(
-                start=start,
-                size=end - start,
-                rights=rights,
-                file="" if name == "[heap]" else name,
-                unwritten=int(line.split()[1]) == 0,
-            )
+    for line in _lines("maps"):
+        if found := _MAPPING.match(line):
+            yield _of(found)
+
+
+def unwritten_mappings() -> Iterator[Mapping]:
+    """Those of which nothing is this process's own, or its parents': what is forgotten can be read from the file again.
+
+    To know it the kernel looks at each page: for a process that is small yet.
+    """
+    mapping: Mapping | None = None
+    for line in _lines("smaps"):
+        if found := _MAPPING.match(line):
+            mapping = _of(found)
+        elif mapping is not None and _UNWRITTEN.match(line):
+            yield mapping
+
+
+def _lines(name: str) -> list[str]:
+    return Path("/proc/self", name).read_text().splitlines() if sys.platform.startswith("linux") else []
+
+
+def _of(found: re.Match[str]) -> Mapping:
+    start, end, rights, name = int(found[1], 16), int(found[2], 16), found[3], found[4]
+    return Mapping(start=start, size=end - start, rights=rights, file="" if name == "[heap]" else name)

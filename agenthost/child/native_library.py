@@ -10,7 +10,7 @@ import os
 from livekit.rtc import _ffi_client
 
 from agenthost import kernel
-from agenthost.child.mappings import mappings
+from agenthost.child.mappings import unwritten_mappings
 
 
 def map_native_library() -> None:
@@ -24,6 +24,6 @@ def map_native_library() -> None:
 
 def _leave_unread(file: str) -> None:
     """Forget what the linker has read of it, three megabytes: jobs read other parts, and they are in the page cache."""
-    for mapping in list(mappings()):
-        if mapping.file == file and mapping.unwritten:
+    for mapping in list(unwritten_mappings()):
+        if mapping.file == file:
             kernel.advise(mapping.start, mapping.size, mmap.MADV_DONTNEED)

@@ -13,12 +13,14 @@ import os
 from livekit.rtc import AudioSource
 from livekit.rtc._ffi_client import FfiClient
 from agenthost import kernel
-from agenthost.child.mappings import mappings
+from agenthost.child.mappings import mappings, unwritten_mappings
 from agenthost.child.native_library import map_native_library
 
 map_native_library()
-mapped = [part for part in mappings() if part.file.endswith("liblivekit_ffi.so")]
-print("parts", len(mapped), "written", sum(not part.unwritten for part in mapped), "threads", kernel.thread_count())
+mapped, unwritten = (
+    sum(part.file.endswith("liblivekit_ffi.so") for part in found) for found in (mappings(), unwritten_mappings())
+)
+print("parts", mapped, "written", mapped - unwritten, "threads", kernel.thread_count())
 print("in use", FfiClient._instance is not None, flush=True)
 if not os.fork():
     try:
