@@ -59,6 +59,20 @@ def test_rehearsal_stops_when_the_job_is_there() -> None:
     loop.close()
 
 
+def test_a_second_reservation_finds_what_the_first_has_begun() -> None:
+    """Their side of the job waits for its order already."""
+    process = make_process()
+    process.prewarm()
+    loop = asyncio.new_event_loop()
+    process.brace(loop, called=lambda: False)
+    begun = (process.orders, process.job_task)
+    process.brace(loop, called=lambda: False)
+    assert (process.orders, process.job_task) == begun
+    process.job_task.cancel()
+    loop.run_until_complete(asyncio.wait([process.job_task]))
+    loop.close()
+
+
 @pytest.mark.parametrize("times", [0, 1, 2])
 async def test_reserved_any_number_of_times_it_serves_one_job(
     template: JobTemplate, tmp_path: Path, times: int
