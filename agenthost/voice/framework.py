@@ -17,6 +17,7 @@ from agenthost.code_values import CodeValues
 from agenthost.errors import EntrypointError
 from agenthost.voice import discovery, telemetry
 from agenthost.voice.code import VoiceCode, recognise
+from agenthost.voice.first_uses import use_first
 from agenthost.voice.hooks import as_handler, as_load
 from agenthost.voice.inference import InferenceRunners
 from agenthost.voice.job_process import VoiceProcess
@@ -75,8 +76,7 @@ class LiveKitAgents:
     def prepare(self) -> None:
         for module in self._code.options.get("preload_modules") or ():
             importlib.import_module(module)
-        importlib.import_module("livekit.agents.ipc.job_proc_lazy_main")
-        _import_if_there("livekit.agents.ipc._preload")
+        use_first()
         for name in NOISY_LOGGERS:
             logger = logging.getLogger(name)
             if logger.level == logging.NOTSET:
@@ -93,12 +93,3 @@ class LiveKitAgents:
             inference=self._inference,
             proxy=os.environ.get("HTTPS_PROXY") or os.environ.get("HTTP_PROXY") or "",
         )
-
-
-def _import_if_there(name: str) -> None:
-    """Versions of livekit-agents differ in what they can warm up."""
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise

@@ -5,6 +5,7 @@ the job ends by, its budgets, and what the host is told are ours, as for every o
 """
 
 import asyncio
+import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable
@@ -37,6 +38,9 @@ _TIMES = {"received_at", "accepted_at", "assigned_at", "launched_at"} & inspect.
     RunningJobInfo
 ).parameters.keys()
 """Of the dispatch, for their trace of the job; older versions take none."""
+
+_LOOP_MONITOR = "livekit.agents.telemetry.loop_monitor"
+_loop_monitor: Any = importlib.import_module(_LOOP_MONITOR) if importlib.util.find_spec(_LOOP_MONITOR) else None
 
 log = get_logger("job")
 
@@ -210,9 +214,8 @@ class VoiceRun:
 
 def _watch_loop() -> None:
     """Have them warn of code that blocks the loop, as they do in their own job processes; older versions cannot."""
-    if importlib.util.find_spec("livekit.agents.telemetry.loop_monitor") is not None:
-        loop_monitor = importlib.import_module("livekit.agents.telemetry.loop_monitor")
-        loop_monitor.start_monitoring(asyncio.get_running_loop(), name="job")
+    if _loop_monitor is not None:
+        _loop_monitor.start_monitoring(asyncio.get_running_loop(), name="job")
 
 
 _ENDED_INSIDE = Ending(
