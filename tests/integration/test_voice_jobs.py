@@ -67,6 +67,7 @@ def test_whatever_the_entrypoint_raises_has_a_last_word(fork: Fork, raises: str,
     process.start()
     ended = process.end()
     assert (ended.kind, ended.error) == (kind, error)
+    assert [line.message for line in process.lines if line.traceback] == []  # the outcome has it, once
 
 
 def test_an_entrypoint_that_never_joins_ends_its_job(fork: Fork) -> None:
@@ -148,6 +149,25 @@ async def entrypoint(ctx: JobContext) -> None:
     assert "did not end within its grace and is cancelled" in told
     assert "session_end took too long and is cancelled" in told
     assert "shutdown callback took too long and is cancelled" in told
+
+
+def test_an_error_of_an_entrypoint_that_is_ending_is_in_the_log(fork: Fork) -> None:
+    """The outcome, which was decided before, does not have it."""
+    process = fork(
+        """
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise ValueError("while it ended")
+"""
+    )
+    process.start()
+    process.receive(Started)
+    process.stop("deadline", grace_seconds=0.1)
+    assert process.end().kind == "stopped"
+    assert [line.traceback for line in process.lines if "ValueError: while it ended" in line.traceback]
 
 
 def test_a_callback_that_fails_holds_up_no_other(fork: Fork) -> None:
