@@ -20,7 +20,7 @@ def running_host(file: str | None, socket: Path | None, environ: Mapping[str, st
     """The host that listens on `socket`, else the one that runs `file`. Raises NobodyListens when there is none.
 
     The file is read only if no host is found where that of a file without `control.socket` would be: the command
-    shall work, too, while the file has errors.
+    shall work, too, while the file has errors. Without any file it is the host that `dev` started here on code alone.
     """
     from agenthost.control.client import ControlClient, NobodyListens
     from agenthost.control.location import default_path, socket_path
@@ -39,11 +39,17 @@ def running_host(file: str | None, socket: Path | None, environ: Mapping[str, st
         client = ControlClient(socket_path(config_file, configured, environ))
         if client.is_answered():
             return client
+    if file is None and not environ.get("AGENTHOST_CONFIG"):
+        given = _hosts_of_code(Path.cwd(), environ)
+        if len(given) == 1:
+            return next(iter(given.values()))
+        if given:
+            raise NobodyListens(f"several hosts run here; name one: {', '.join(sorted(given))}")
     raise NobodyListens(f"no host runs {config_file}; start one with `agenthost start`, or name its --socket")
 
 
 def _config_file(file: str | None, environ: Mapping[str, str]) -> Path:
-    """The file the host would use; `dev module:attribute` runs without one, under the usual name."""
+    """The file the host would use; it may be gone meanwhile."""
     from agenthost.config.findings import ConfigError
     from agenthost.config.loading import FILE_NAMES, find_file
 
@@ -51,6 +57,24 @@ def _config_file(file: str | None, environ: Mapping[str, str]) -> Path:
         return find_file(file, environ)
     except ConfigError:
         return Path(FILE_NAMES[0])
+
+
+def _hosts_of_code(folder: Path, environ: Mapping[str, str]) -> dict[str, "ControlClient"]:
+    """Those that `dev` has started in this folder without a file, by the code that they were given."""
+    from agenthost.config.loading import FILE_SUFFIXES
+    from agenthost.control.client import ControlClient, HostUnreachable
+    from agenthost.control.location import held_sockets
+
+    found = {}
+    for path in held_sockets(environ):
+        client = ControlClient(path)
+        try:
+            runs = Path(client.status().file)
+        except HostUnreachable:
+            continue  # it ends just now
+        if runs.parent == folder and runs.suffix not in FILE_SUFFIXES:
+            found[runs.name] = client
+    return found
 
 
 def _configured_socket(file: Path, environ: Mapping[str, str]) -> str | None:

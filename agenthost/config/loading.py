@@ -21,6 +21,7 @@ from agenthost.config.reading import Reading
 
 __all__ = [
     "FILE_NAMES",
+    "FILE_SUFFIXES",
     "Examination",
     "Loaded",
     "Options",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 FILE_NAMES = ("agenthost.yaml", "agenthost.yml")
+FILE_SUFFIXES = (".yaml", ".yml")
 
 
 def find_file(argument: str | None, environ: Mapping[str, str]) -> Path:
@@ -83,8 +85,12 @@ def load(
 
 
 def load_entrypoint(reference: str, options: Options) -> Loaded:
-    """The configuration of `agenthost dev module:attribute`: the file that nobody had to write."""
-    return loaded(examine_text("{}", Path(FILE_NAMES[0]), replace(options, entrypoint=reference)))
+    """The configuration of `agenthost dev module:attribute`: the file that nobody had to write.
+
+    It counts as that of a file with the name of the code, so that commands find the host, and each code has its own.
+    """
+    result = loaded(examine_text("{}", Path(FILE_NAMES[0]), replace(options, entrypoint=reference)))
+    return replace(result, config=replace(result.config, file=Path(reference).absolute()))
 
 
 def loaded(examination: Examination) -> Loaded:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from agenthost.runtime_folder import name_for, runtime_folder_path
+from agenthost.runtime_folder import held_files, name_for, runtime_folder, runtime_folder_path
 
 SUFFIX = ".sock"
 LOCK_SUFFIX = ".lock"
@@ -21,6 +21,12 @@ def socket_path(file: Path, configured: str | None, environ: Mapping[str, str]) 
     if configured is None:
         return default_path(file, environ)
     return file.absolute().parent / Path(configured).expanduser()
+
+
+def held_sockets(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Those at default paths whose hosts live, whatever they run, the newest first."""
+    locks = held_files(runtime_folder(environ), f"*{SUFFIX}{LOCK_SUFFIX}")
+    return tuple(lock.with_suffix("") for lock in locks)
 
 
 def lock_path(path: Path) -> Path:

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +18,7 @@ from agenthost.config.findings import Finding, Severity
 from agenthost.control.server import ControlSocket
 from agenthost.errors import ExitCode
 from agenthost.status import HostState, PlanReport, ReloadReport
-from tests.integration.control.conftest import Handler, Running
+from tests.integration.control.conftest import AGENT, Handler, Running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,27 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         return Ended(code=code, out=written.out, err=written.err)
 
     return run
+
+
+class RunCode(Protocol):
+    async def __call__(self, file: Path, agent: str) -> None: ...
+
+
+@pytest.fixture
+async def running_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunCode]:
+    """`await running_code(file, agent)`: a host of that agent listens as that of `file`, which need not exist."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    sockets = []
+
+    async def listen(file: Path, agent: str) -> None:
+        running = Running(file, tmp_path)
+        running.handler.host = replace(running.handler.host, file=str(file), agents=(replace(AGENT, id=agent),))
+        assert await running.socket.start() == running.path
+        sockets.append(running.socket)
+
+    yield listen
+    for socket in sockets:
+        await socket.stop()
 
 
 async def test_status_names_agents_and_state(running: Running, run: Run) -> None:
@@ -150,6 +172,24 @@ async def test_host_is_found_while_its_file_is_broken(running: Running, run: Run
     assert (await run("status")).code == ExitCode.OK
     running.file.unlink()
     assert (await run("status")).code == ExitCode.OK
+
+
+async def test_host_that_was_given_code_is_found_by_it_or_by_its_folder(
+    running_code: RunCode, run: Run, tmp_path: Path
+) -> None:
+    """`agenthost dev my_agent.py` runs without a file: the only such host here needs no name."""
+    await running_code(tmp_path / "my_agent.py", "first")
+    await running_code(tmp_path / "elsewhere" / "other.py", "far")
+    await running_code(tmp_path / "other.yaml", "filed")
+    for arguments in (("status",), ("status", "my_agent.py")):
+        ended = await run(*arguments)
+        assert ended.code == ExitCode.OK
+        assert "first" in ended.out
+    await running_code(tmp_path / "my_agent:server", "second")
+    assert "second" in (await run("status", "my_agent:server")).out
+    ended = await run("stop")
+    assert ended.code == ExitCode.UNREACHABLE
+    assert "several hosts run here; name one: my_agent.py, my_agent:server" in ended.err
 
 
 async def test_host_is_found_at_its_configured_socket(running: Running, run: Run, tmp_path: Path) -> None:
