@@ -47,15 +47,6 @@ def set_context_fields(fields: Mapping[str, object]) -> None:
         handler.context = fields
 
 
-def leave_out(error: BaseException) -> None:
-    """Write no record whose traceback is that of `error` from now on: it is told another way.
-
-    Other handlers, an error tracker's say, get such records as before.
-    """
-    for handler in _installed():
-        handler.left_out = error
-
-
 _LEVELS = LevelSetter()  # as process-wide as the root logger it sets
 
 
@@ -74,11 +65,8 @@ class _PipeHandler(logging.Handler):
         """Write to `fd` from now on, and nothing of what was set before."""
         self._fd = fd
         self.context: Mapping[str, object] = {}
-        self.left_out: BaseException | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and record.exc_info[1] is not None and record.exc_info[1] is self.left_out:
-            return
         # A pipe that nobody reads any more has lost its host, and this process is about to end: nothing to report to.
         write_all(self._fd, encode_line(line_of(record, self.context, user_code=True)))
 

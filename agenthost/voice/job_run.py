@@ -23,7 +23,6 @@ from agenthost.context.calls import attempt, call, name_of
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import Connected, Started, StartJob, Stopping
 from agenthost.jobs import OutcomeKind
-from agenthost.logs import pipe_handler
 from agenthost.logs.events import get_logger
 from agenthost.voice.api_token import ApiToken
 from agenthost.voice.job_end import VoiceEnd
@@ -94,8 +93,7 @@ class VoiceRun:
         if isinstance(error, asyncio.CancelledError) and self._line.ending.done():
             return  # its grace was over
         if error is not None:
-            if self._line.decide(raised(error)):
-                pipe_handler.leave_out(error)  # the outcome has it, and they log it as well
+            self._line.decide(raised(error))
             if isinstance(error, Exception):
                 raise error
             return

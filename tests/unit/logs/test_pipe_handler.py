@@ -2,7 +2,6 @@
 
 import io
 import logging
-import logging.handlers
 import os
 import sys
 import threading
@@ -92,20 +91,6 @@ def test_context_fields_are_on_every_record_and_follow_their_mapping(pipe: LogPi
     context["caller"] = "x"
     logging.getLogger("test.app").info("two", extra={"tier": "own"})
     assert [line.fields for line in pipe.lines()] == [{"tier": "gold"}, {"tier": "own", "caller": "x"}]
-
-
-def test_an_error_that_is_told_another_way_is_left_out(pipe: LogPipe) -> None:
-    """Of the pipe alone: the user's error tracker hears of it as before."""
-    heard = logging.handlers.BufferingHandler(capacity=10)
-    logger = logging.getLogger("test.app")
-    logger.addHandler(heard)
-    error = ValueError("told")
-    pipe_handler.leave_out(error)
-    logger.error("unhandled", exc_info=error)
-    logger.error("handled", exc_info=KeyError("another"))
-    logger.removeHandler(heard)
-    assert pipe.messages() == ["handled"]
-    assert [record.getMessage() for record in heard.buffer] == ["unhandled", "handled"]
 
 
 def stream_handler() -> logging.Handler:
