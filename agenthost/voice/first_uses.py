@@ -9,8 +9,7 @@ from contextlib import suppress
 from livekit.agents import llm
 from livekit.agents.utils import http_context
 
-_MODULES = (  # imported by a job when its session starts, speaks for the first time, or ends
-    "livekit.agents.ipc.job_proc_lazy_main",
+_MODULES = (  # imported by a job's process at its start, or by a session that starts, speaks or ends
     "livekit.agents.ipc._preload",
     "livekit.agents.llm.async_toolset",
     "livekit.agents.voice.report",
@@ -38,11 +37,11 @@ def _import_if_there(name: str) -> None:
 def _read_authorities() -> None:
     """The certificates of the authorities, for the HTTP session that each job has, be it only to close it.
 
-    They keep the context, by the variables that name the files; versions that keep none read them when imported.
-    A file that cannot be read is left for the job to tell about, as it may not need it.
+    From 1.8.7 on, one context is kept for all sessions; before, each makes its own. A file that cannot be read is left
+    for the job to tell about, as it may not need it.
     """
     with suppress(OSError):
-        if hasattr(http_context, "_create_ssl_context"):
+        if hasattr(http_context, "_ssl_context_for"):
             http_context._create_ssl_context()
 
 

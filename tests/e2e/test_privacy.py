@@ -79,7 +79,8 @@ async def test_metadata_is_never_logged_and_identities_only_for_who_debugs(
         agent_name=name, room=room, metadata="private-of-the-dispatch", attributes={"private-key": "private-value"}
     )
     await livekit_api.agent_dispatch.create_dispatch(request)
-    # the third attempt ends well, and with recovery a good end takes its dispatch along
+    # the third attempt ends well, and with recovery a good end takes its dispatch along; so does each new attempt
+    await host.wait_event("job ended", outcome="succeeded", timeout=60)
     assert await _gone(livekit_api, room, name), host.output()
     await host.close()
     said = "\n".join([*map(repr, host.lines), *host.stray, host.stderr])

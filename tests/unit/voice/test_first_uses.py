@@ -13,7 +13,7 @@ from agenthost.voice.first_uses import use_first
 def test_leaves_the_template_as_it_was() -> None:
     """No thread, no descriptor, no variable, and the native library is not in use: seen from a fresh interpreter."""
     code = """
-import os
+import os, sys
 from agenthost import kernel
 from agenthost.child.thread_watch import ffi_in_use
 from agenthost.voice.first_uses import use_first
@@ -24,6 +24,7 @@ def state():
 before = state()
 use_first()
 assert state() == before, (before, state())
+assert "livekit.agents.voice.report" in sys.modules
 """
     env = os.environ | {"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0", "OPENBLAS_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
@@ -33,6 +34,7 @@ def test_certificates_that_cannot_be_read_are_left_for_the_job_to_tell_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may never speak TLS."""
+    monkeypatch.setenv("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")  # 250 MB, and of no interest here
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
     use_first()
     (tmp_path / "missing.pem").write_text("no certificate")
