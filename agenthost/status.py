@@ -115,7 +115,8 @@ class ReloadStatus(Struct, frozen=True, kw_only=True):
 
 
 class HostStatus(Struct, frozen=True, kw_only=True):
-    """The whole host. `last_reload` is None when there was none; `file` is the configuration it runs.
+    """The whole host. `last_reload` is None when there was none; `file` is the configuration it runs, or
+    the code that it runs without one.
 
     `started_at` is in seconds since the epoch; `slots_*`, `full` and `load*` are those of the host's own `load`.
     """

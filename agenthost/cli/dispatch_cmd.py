@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("dispatch", help="ask an agent into a room and wait until it joins")
     parser.add_argument("agent", metavar="AGENT", help='the agent_name; "" for agents without one')
-    parser.add_argument("file", nargs="?", metavar="FILE", help="default: $AGENTHOST_CONFIG, else ./agenthost.yaml")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="or the code `dev` was given; default: $AGENTHOST_CONFIG, else ./agenthost.yaml",
+    )
     parser.add_argument("--room", required=True, help="the room; made if there is none")
     parser.add_argument("--metadata", default="", metavar="TEXT", help="given to the job as ctx.job.metadata")
     parser.add_argument("--url", help="the LiveKit server; keys come from LIVEKIT_API_KEY and LIVEKIT_API_SECRET")

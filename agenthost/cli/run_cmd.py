@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agenthost.config.named_code import names_code
 from agenthost.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -90,8 +91,7 @@ def _load(args: argparse.Namespace, options: "Options") -> "Loaded":
 def _named_code(args: argparse.Namespace) -> str | None:
     """The entrypoint that `dev` was given: `module:attribute`, or the script of a livekit-agents agent."""
     text = args.file if args.command == "dev" else None
-    is_code = text is not None and (text.endswith(".py") or (":" in text and not Path(text).exists()))
-    return text if is_code else None
+    return text if text is not None and names_code(text) else None
 
 
 async def _serve(loaded: "Loaded", read: "Callable[[], Loaded]", args: argparse.Namespace, base: "BaseProcess") -> int:
@@ -163,7 +163,7 @@ async def _local_server(config: "Config", command: str) -> "AsyncIterator[LocalS
     with build_progress() as report:
         binary = await ensure_installed(report)
     async with LocalServer(binary, log=lambda line: log.debug("livekit-server", line=line)) as server:
-        held = session_file.write(config.file, server.connection, os.environ)
+        held = session_file.write(config.identity, server.connection, os.environ)
         watching = asyncio.create_task(_tell_end(server, log))
         try:
             yield server
@@ -179,13 +179,15 @@ async def _tell_end(server: "LocalServer", log: "EventLogger") -> None:
 
 
 def _banner(host: "Host", args: argparse.Namespace, *, local_server: bool) -> "Banner":
+    from agenthost.config.loading import FILE_NAMES
     from agenthost.logs.banner import Banner, BannerAgent
     from agenthost.version import __version__
 
     config = host.fleet.plan.config
+    file = "" if args.file in (None, *FILE_NAMES) else args.file
     planned = [agent.config for agent in host.fleet.plan.agents.values()]
     agents = tuple(
-        BannerAgent(id=agent.id, agent_name=agent.agent_name, type=agent.type, registers=agent.register)
+        BannerAgent(id=agent.id, agent_name=agent.agent_name, type=agent.type, registers=agent.register, file=file)
         for agent in planned
     )
     return Banner(

@@ -2,9 +2,11 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from agenthost.config.named_code import code_name, names_code
 
 if TYPE_CHECKING:
     from agenthost.control.client import ControlClient
@@ -12,7 +14,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that `running_host` reads: FILE and --socket."""
-    parser.add_argument("file", nargs="?", metavar="FILE", help="default: $AGENTHOST_CONFIG, else ./agenthost.yaml")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="or the code that `dev` was given; default: $AGENTHOST_CONFIG, else ./agenthost.yaml",
+    )
     parser.add_argument("--socket", type=Path, metavar="PATH", help="the host's control socket, if not that of FILE")
 
 
@@ -20,66 +27,70 @@ def running_host(file: str | None, socket: Path | None, environ: Mapping[str, st
     """The host that listens on `socket`, else the one that runs `file`. Raises NobodyListens when there is none.
 
     The file is read only if no host is found where that of a file without `control.socket` would be: the command
-    shall work, too, while the file has errors. Without any file it is the host that `dev` started here on code alone.
+    shall work, too, while the file has errors. Where no file is named and none is here, it is the one host that `dev`
+    has started here on code alone.
     """
     from agenthost.control.client import ControlClient, NobodyListens
-    from agenthost.control.location import default_path, socket_path
 
     if socket is not None:
         client = ControlClient(socket)
         if not client.is_answered():
             raise NobodyListens(f"no host listens on {socket}")
         return client
-    config_file = _config_file(file, environ)
-    client = ControlClient(default_path(config_file, environ))
-    if client.is_answered():
-        return client
-    configured = _configured_socket(config_file, environ)
-    if configured is not None:
-        client = ControlClient(socket_path(config_file, configured, environ))
+    if file is not None and names_code(file):
+        return _host_of_code(file, environ)
+    config_file, is_there = _config_file(file, environ)
+    for path in _sockets(config_file, environ):
+        client = ControlClient(path)
         if client.is_answered():
             return client
-    if file is None and not environ.get("AGENTHOST_CONFIG"):
-        given = _hosts_of_code(Path.cwd(), environ)
-        if len(given) == 1:
-            return next(iter(given.values()))
-        if given:
-            raise NobodyListens(f"several hosts run here; name one: {', '.join(sorted(given))}")
+    if not is_there and (only := _only_host_here(environ)):
+        return only
     raise NobodyListens(f"no host runs {config_file}; start one with `agenthost start`, or name its --socket")
 
 
-def _config_file(file: str | None, environ: Mapping[str, str]) -> Path:
-    """The file the host would use; it may be gone meanwhile."""
+def _host_of_code(code: str, environ: Mapping[str, str]) -> "ControlClient":
+    """The host that `dev CODE` has started."""
+    from agenthost.control.client import ControlClient, NobodyListens
+    from agenthost.control.location import default_path
+
+    client = ControlClient(default_path(Path.cwd() / code_name(code), environ))
+    if not client.is_answered():
+        raise NobodyListens(f"no host runs {code}; start one with `agenthost dev {code}`, or name its --socket")
+    return client
+
+
+def _only_host_here(environ: Mapping[str, str]) -> "ControlClient | None":
+    """The host that `dev` has started in this folder without a file. Raises NobodyListens when there are several."""
+    from agenthost.control.client import ControlClient, NobodyListens
+    from agenthost.control.location import hosts_of_code
+
+    found = hosts_of_code(Path.cwd(), environ)
+    if len(found) > 1:
+        names = (os.path.relpath(code) if code.endswith(".py") else code for code in found)
+        raise NobodyListens(
+            f"no host runs an agenthost.yaml here, but several run code: name {' or '.join(sorted(names))}"
+        )
+    return next((ControlClient(path) for path in found.values()), None)
+
+
+def _config_file(file: str | None, environ: Mapping[str, str]) -> tuple[Path, bool]:
+    """The file the host would use, and whether it was named or is here: it may be gone meanwhile."""
     from agenthost.config.findings import ConfigError
     from agenthost.config.loading import FILE_NAMES, find_file
 
     try:
-        return find_file(file, environ)
+        return find_file(file, environ), True
     except ConfigError:
-        return Path(FILE_NAMES[0])
+        return Path(FILE_NAMES[0]), False
 
 
-def _hosts_of_code(folder: Path, environ: Mapping[str, str]) -> dict[str, "ControlClient"]:
-    """Those that `dev` has started in this folder without a file, by the code that they were given."""
-    from agenthost.config.loading import FILE_SUFFIXES
-    from agenthost.control.client import ControlClient, HostUnreachable
-    from agenthost.control.location import held_sockets
-
-    found = {}
-    for path in held_sockets(environ):
-        client = ControlClient(path)
-        try:
-            runs = Path(client.status().file)
-        except HostUnreachable:
-            continue  # it ends just now
-        if runs.parent == folder and runs.suffix not in FILE_SUFFIXES:
-            found[runs.name] = client
-    return found
-
-
-def _configured_socket(file: Path, environ: Mapping[str, str]) -> str | None:
-    """`control.socket` of the file; None where it has none, or too many errors to tell."""
+def _sockets(file: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Where the host of `file` may listen: at the default path, then where the file says, which is read only then."""
     from agenthost.config.loading import Options, examine
+    from agenthost.control.location import configured_path, default_path
 
+    yield default_path(file, environ)
     config = examine(file, Options(environ=environ, command="status", secrets=False)).config
-    return None if config is None else config.control_socket
+    if config is not None and config.control_socket is not None:  # else it has none, or too many errors to tell
+        yield configured_path(file, config.control_socket)

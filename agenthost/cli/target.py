@@ -6,7 +6,9 @@ from pathlib import Path
 from agenthost.config.collector import Collector
 from agenthost.config.environment import read_env_file
 from agenthost.config.findings import ConfigError
-from agenthost.config.loading import Options, examine, find_file, loaded
+from agenthost.config.loading import Options, examine, examine_code, find_file, loaded
+from agenthost.config.model import LiveKitConfig
+from agenthost.config.named_code import code_name, names_code
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
@@ -25,10 +27,10 @@ def find_connection(
         environ = {**_variables(env_file), **environ}
     if named := url or environ.get("LIVEKIT_URL"):
         return _with_keys(named, environ)
-    if config_file := _config_file(file, environ):
-        if running := session_file.read(config_file, environ):
+    if identity := _identity(file, environ):
+        if running := session_file.read(identity, environ):
             return running
-        if configured := _configured(config_file, environ):
+        if configured := _configured(identity, file, environ):
             return configured
     latest = session_file.read(None, environ) if file is None else None
     if latest is None:
@@ -43,22 +45,29 @@ def _with_keys(url: str, environ: Mapping[str, str]) -> Connection:
     return Connection(url=url, api_key=environ["LIVEKIT_API_KEY"], api_secret=environ["LIVEKIT_API_SECRET"])
 
 
-def _config_file(file: str | None, environ: Mapping[str, str]) -> Path | None:
-    """The file the host would use; None when none was named and there is none."""
+def _identity(file: str | None, environ: Mapping[str, str]) -> Path | None:
+    """The file the host would use, or what stands for its code; None when none was named and there is none."""
+    if file is not None and names_code(file):
+        return Path.cwd() / code_name(file)
     try:
         return find_file(file, environ)
     except ConfigError:
         return None
 
 
-def _configured(file: Path, environ: Mapping[str, str]) -> Connection | None:
-    """The server that the file, or its env file, names."""
+def _configured(config_file: Path, file: str | None, environ: Mapping[str, str]) -> Connection | None:
+    """The server that the file, or its env file, names; or the env file beside the code."""
+
+    def read(options: Options) -> LiveKitConfig:
+        is_code = file is not None and names_code(file)
+        return loaded(examine_code(str(file), options) if is_code else examine(config_file, options)).config.livekit
+
     # as `dev` reads it, but a variable that only the agents need may be unset in this shell
-    livekit = loaded(examine(file, Options(environ=environ, command="dev", secrets=False))).config.livekit
+    livekit = read(Options(environ=environ, command="dev", secrets=False))
     if not livekit.url:
         return None
     if not (livekit.api_key and livekit.api_secret):  # then this says which, where and why
-        livekit = loaded(examine(file, Options(environ=environ, command="start"))).config.livekit
+        livekit = read(Options(environ=environ, command="start"))
     return Connection(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret)
 
 

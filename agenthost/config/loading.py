@@ -17,16 +17,17 @@ from agenthost.config.document import MAX_BYTES, decode, parse
 from agenthost.config.examination import Examination, Loaded, Options, Stage
 from agenthost.config.findings import ConfigError, Finding, Severity
 from agenthost.config.masking import mask_text
+from agenthost.config.named_code import code_name
 from agenthost.config.reading import Reading
 
 __all__ = [
     "FILE_NAMES",
-    "FILE_SUFFIXES",
     "Examination",
     "Loaded",
     "Options",
     "Stage",
     "examine",
+    "examine_code",
     "examine_text",
     "find_file",
     "load",
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 FILE_NAMES = ("agenthost.yaml", "agenthost.yml")
-FILE_SUFFIXES = (".yaml", ".yml")
 
 
 def find_file(argument: str | None, environ: Mapping[str, str]) -> Path:
@@ -85,12 +85,14 @@ def load(
 
 
 def load_entrypoint(reference: str, options: Options) -> Loaded:
-    """The configuration of `agenthost dev module:attribute`: the file that nobody had to write.
+    """The configuration of `agenthost dev module:attribute`: the file that nobody had to write."""
+    result = loaded(examine_code(reference, options))
+    return replace(result, config=replace(result.config, code=code_name(reference)))
 
-    It counts as that of a file with the name of the code, so that commands find the host, and each code has its own.
-    """
-    result = loaded(examine_text("{}", Path(FILE_NAMES[0]), replace(options, entrypoint=reference)))
-    return replace(result, config=replace(result.config, file=Path(reference).absolute()))
+
+def examine_code(reference: str, options: Options) -> Examination:
+    """As `examine`, of that file."""
+    return examine_text("{}", Path(FILE_NAMES[0]), replace(options, entrypoint=reference))
 
 
 def loaded(examination: Examination) -> Loaded:

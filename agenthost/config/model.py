@@ -252,7 +252,8 @@ class Config(Discreet, frozen=True, kw_only=True):
 
     `control_socket` None is the default path, unless `control_disabled`. `examples` are the entries of `tests:`,
     `watched_files` every file that was read for this configuration, `withheld` the dotted paths of the host's values
-    that no log tells.
+    that no log tells. `code` is what `dev` was given instead of a file, "" where there is one: `folder` is where it was
+    started then, and `file` the one that there might be.
     """
 
     not_shown = frozenset({"environment"})
@@ -275,3 +276,9 @@ class Config(Discreet, frozen=True, kw_only=True):
     examples: tuple[RequestExample, ...] = ()
     watched_files: tuple[Path, ...] = ()
     withheld: frozenset[str] = frozenset()
+    code: str = ""
+
+    @property
+    def identity(self) -> Path:
+        """What commands find the host by: the file, or the code as if that was one in the folder."""
+        return self.folder / self.code if self.code else self.file

@@ -1,10 +1,11 @@
 """Where the control socket of an agenthost file is: the one rule for the host and for the commands that look for it."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from agenthost.runtime_folder import held_files, name_for, runtime_folder, runtime_folder_path
+from agenthost.runtime_folder import held_files, is_private, name_for, runtime_folder_path
 
 SUFFIX = ".sock"
 LOCK_SUFFIX = ".lock"
@@ -16,17 +17,30 @@ def default_path(file: Path, environ: Mapping[str, str]) -> Path:
     return runtime_folder_path(environ) / f"{name_for(file)}{SUFFIX}"
 
 
-def socket_path(file: Path, configured: str | None, environ: Mapping[str, str]) -> Path:
-    """Where `control.socket` says, a relative path from the file's folder; None there means the default path."""
-    if configured is None:
-        return default_path(file, environ)
+def configured_path(file: Path, configured: str) -> Path:
+    """Where `control.socket` says: a relative path is from the file's folder."""
     return file.absolute().parent / Path(configured).expanduser()
 
 
-def held_sockets(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Those at default paths whose hosts live, whatever they run, the newest first."""
-    locks = held_files(runtime_folder(environ), f"*{SUFFIX}{LOCK_SUFFIX}")
-    return tuple(lock.with_suffix("") for lock in locks)
+def hosts_of_code(folder: Path, environ: Mapping[str, str]) -> dict[str, Path]:
+    """The sockets, at default paths, of the living hosts that were started in `folder` on code alone, by that code."""
+    runtime = runtime_folder_path(environ)
+    if not (runtime.is_dir() and is_private(runtime)):
+        return {}
+    found = {}
+    for lock in held_files(runtime, f"*{SUFFIX}{LOCK_SUFFIX}"):
+        try:
+            runs = json.loads(lock.read_text(encoding="ascii"))
+        except FileNotFoundError:
+            continue  # it has just ended
+        if runs["code"] and runs["folder"] == os.fspath(folder):
+            found[runs["code"]] = lock.with_suffix("")
+    return found
+
+
+def lock_text(folder: Path | None = None, code: str = "") -> str:
+    """What a host writes into its lock, for `hosts_of_code`; in ASCII, since a path need not be text."""
+    return json.dumps({"pid": os.getpid(), "folder": os.fspath(folder or ""), "code": code}) + "\n"
 
 
 def lock_path(path: Path) -> Path:

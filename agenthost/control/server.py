@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agenthost.control.codec import encode
-from agenthost.control.location import LOCK_SUFFIX, SUFFIX, lock_path, sendable_length
+from agenthost.control.location import LOCK_SUFFIX, SUFFIX, lock_path, lock_text, sendable_length
 from agenthost.control.peer import is_descendant, is_own_user
 from agenthost.errors import EnvironmentRefused
 from agenthost.lazy_site import LazySite
@@ -59,6 +59,7 @@ class ControlHandler(Protocol):
 class ControlSocket:
     """Listens on `path` for this user's commands; None: not at all. A host without its socket still runs.
 
+    `text` is what stands in its lock, see `location.lock_text`.
     `is_ours` tells of a connection whether it is from below this host; nothing from there is heard.
     """
 
@@ -67,10 +68,12 @@ class ControlSocket:
         path: Path | None,
         handler: ControlHandler,
         *,
+        text: str = "",
         is_ours: Callable[[socket.socket], bool] = is_descendant,
     ) -> None:
         self.path = path
         self._handler = handler
+        self._text = text or lock_text()
         self._is_ours = is_ours
         self._lock: HeldFile | None = None
         self._site: LazySite | None = None
@@ -80,7 +83,7 @@ class ControlSocket:
         if self.path is None:
             return None
         try:
-            self._lock = _claim(self.path)
+            self._lock = _claim(self.path, self._text)
             self._site = LazySite(_bind(self.path), self._app)
             self._site.start()
         except (OSError, EnvironmentRefused) as error:
@@ -141,7 +144,7 @@ class ControlSocket:
         return _answer(self._handler.status())
 
 
-def _claim(path: Path) -> HeldFile:
+def _claim(path: Path, text: str) -> HeldFile:
     """The lock of `path`, after everything that dead hosts left beside it was removed."""
     if not sendable_length(path):
         raise EnvironmentRefused("the path is too long for a socket; set `control.socket` to a shorter one")
@@ -151,7 +154,7 @@ def _claim(path: Path) -> HeldFile:
         raise EnvironmentRefused("there is a file of that name; set `control.socket` to another path")
     if is_private(path.parent):
         remove_abandoned(path.parent, f"*{SUFFIX}{LOCK_SUFFIX}", with_stem=True)
-    lock = HeldFile.claim(lock_path(path), f"{os.getpid()}\n")
+    lock = HeldFile.claim(lock_path(path), text)
     if lock is None:
         raise EnvironmentRefused("another host holds it, for the same file")
     path.unlink(missing_ok=True)

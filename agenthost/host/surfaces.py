@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agenthost.config.model import Config, HttpConfig
-from agenthost.control.location import socket_path
+from agenthost.control.location import configured_path, default_path, lock_text
 from agenthost.control.server import ControlHandler, ControlSocket
 from agenthost.endpoints.server import Endpoints
 from agenthost.errors import EnvironmentRefused
@@ -44,7 +44,7 @@ class Surfaces:
     async def open_control(self, config: Config) -> None:
         """Open the control socket; a host without one runs all the same."""
         self._path = _control_path(config)
-        self._control = ControlSocket(self._path, self._handler)
+        self._control = ControlSocket(self._path, self._handler, text=lock_text(config.folder, config.code))
         await self._control.start()
 
     async def follow(self, config: Config) -> None:
@@ -74,4 +74,6 @@ class Surfaces:
 def _control_path(config: Config) -> Path | None:
     if config.control_disabled:
         return None
-    return socket_path(config.file, config.control_socket, os.environ)
+    if config.control_socket is None:
+        return default_path(config.identity, os.environ)
+    return configured_path(config.file, config.control_socket)

@@ -49,12 +49,12 @@ class Handler:
 class Running:
     """A file, and the socket of the host that runs it."""
 
-    def __init__(self, file: Path, runtime: Path) -> None:
+    def __init__(self, file: Path, runtime: Path, *, text: str = "") -> None:
         self.file = file
         self.handler = Handler()
         self.path = default_path(file, {"XDG_RUNTIME_DIR": str(runtime)})
         # Here the commands are processes of the host's own; a real host refuses those.
-        self.socket = ControlSocket(self.path, self.handler, is_ours=lambda connection: False)
+        self.socket = ControlSocket(self.path, self.handler, text=text, is_ours=lambda connection: False)
 
 
 @pytest.fixture

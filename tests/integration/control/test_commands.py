@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from agenthost.cli.main import main
 from agenthost.config.findings import Finding, Severity
+from agenthost.config.named_code import code_name
+from agenthost.control.location import lock_text
 from agenthost.control.server import ControlSocket
 from agenthost.errors import ExitCode
 from agenthost.status import HostState, PlanReport, ReloadReport
@@ -48,18 +50,19 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 
 class RunCode(Protocol):
-    async def __call__(self, file: Path, agent: str) -> None: ...
+    async def __call__(self, code: str, agent: str) -> None: ...
 
 
 @pytest.fixture
 async def running_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunCode]:
-    """`await running_code(file, agent)`: a host of that agent listens as that of `file`, which need not exist."""
+    """`await running_code(code, agent)`: a host of that agent listens as `dev CODE`, started in the test's folder."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     sockets = []
 
-    async def listen(file: Path, agent: str) -> None:
-        running = Running(file, tmp_path)
-        running.handler.host = replace(running.handler.host, file=str(file), agents=(replace(AGENT, id=agent),))
+    async def listen(code: str, agent: str) -> None:
+        name = code_name(code)
+        running = Running(tmp_path / name, tmp_path, text=lock_text(tmp_path, name))
+        running.handler.host = replace(running.handler.host, agents=(replace(AGENT, id=agent),))
         assert await running.socket.start() == running.path
         sockets.append(running.socket)
 
@@ -177,19 +180,32 @@ async def test_host_is_found_while_its_file_is_broken(running: Running, run: Run
 async def test_host_that_was_given_code_is_found_by_it_or_by_its_folder(
     running_code: RunCode, run: Run, tmp_path: Path
 ) -> None:
-    """`agenthost dev my_agent.py` runs without a file: the only such host here needs no name."""
-    await running_code(tmp_path / "my_agent.py", "first")
-    await running_code(tmp_path / "elsewhere" / "other.py", "far")
-    await running_code(tmp_path / "other.yaml", "filed")
-    for arguments in (("status",), ("status", "my_agent.py")):
+    """`agenthost dev sub/my_agent.py` runs without a file: the only such host here needs no name."""
+    await running_code("sub/my_agent.py", "first")
+    for arguments in (("status",), ("status", "sub/my_agent.py"), ("status", str(tmp_path / "sub" / "my_agent.py"))):
         ended = await run(*arguments)
         assert ended.code == ExitCode.OK
         assert "first" in ended.out
-    await running_code(tmp_path / "my_agent:server", "second")
+    for name in ("my_agent.py", "my_agent:server"):
+        ended = await run("stop", name)
+        assert ended.code == ExitCode.UNREACHABLE
+        assert f"no host runs {name}; start one with `agenthost dev {name}`" in ended.err
+    await running_code("my_agent:server", "second")
     assert "second" in (await run("status", "my_agent:server")).out
     ended = await run("stop")
     assert ended.code == ExitCode.UNREACHABLE
-    assert "several hosts run here; name one: my_agent.py, my_agent:server" in ended.err
+    assert "several run code: name my_agent:server or sub/my_agent.py" in ended.err
+
+
+async def test_no_command_takes_the_host_of_code_for_that_of_a_file(
+    running_code: RunCode, run: Run, tmp_path: Path
+) -> None:
+    """Where there is a file, or one is named, it is the file's host that is meant."""
+    await running_code("my_agent.py", "scratch")
+    (tmp_path / "agenthost.yaml").write_text("entrypoint: my_agent:entrypoint\n")
+    for arguments in (("stop",), ("stop", "other.yaml")):
+        ended = await run(*arguments)
+        assert (ended.code, ended.out) == (ExitCode.UNREACHABLE, "")
 
 
 async def test_host_is_found_at_its_configured_socket(running: Running, run: Run, tmp_path: Path) -> None:

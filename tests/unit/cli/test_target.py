@@ -7,6 +7,7 @@ import pytest
 
 from agenthost.cli.target import find_connection
 from agenthost.config.findings import ConfigError
+from agenthost.config.loading import Options, load_entrypoint
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
@@ -44,6 +45,24 @@ def test_url_of_the_command_line_comes_first(file: Path, running: HeldFile, envi
     """What is said now beats what is set or runs."""
     environ |= KEYS | {"LIVEKIT_URL": "ws://set"}
     assert find_connection(str(file), "ws://said", environ).url == "ws://said"
+
+
+@pytest.mark.parametrize("code", ["app.py", "sub/../app.py", "app:run"])
+def test_host_that_was_given_code_is_found_by_it(environ: dict[str, str], file: Path, code: str) -> None:
+    """`agenthost dev app.py` runs without a file, and with the server that the variables beside it name, if they do."""
+    (file.parent / "sub").mkdir()
+    connected = find_connection("app:run", None, environ | KEYS | {"LIVEKIT_URL": "ws://set"})
+    assert connected.url == "ws://set"
+    given = load_entrypoint("app:run" if ":" in code else "app.py", Options(environ=environ, command="dev")).config
+    held = session_file.write(given.identity, LOCAL, environ)
+    other = session_file.write(file, OTHER, environ)
+    assert find_connection(code, None, environ) == LOCAL
+    held.remove()
+    with pytest.raises(ConnectionLost, match="no LiveKit server is known"):
+        find_connection(code, None, environ)
+    (file.parent / ".env").write_text("LIVEKIT_URL=ws://env\nLIVEKIT_API_KEY=k\nLIVEKIT_API_SECRET=s\n")
+    assert find_connection(code, None, environ).url == "ws://env"
+    other.remove()
 
 
 def test_variable_comes_before_what_runs(file: Path, running: HeldFile, environ: dict[str, str]) -> None:

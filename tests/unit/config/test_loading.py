@@ -70,7 +70,8 @@ def test_an_entrypoint_needs_no_file(folder: Path, monkeypatch: pytest.MonkeyPat
     loaded = load_entrypoint("code_of_agent:entrypoint", Options(environ=ENVIRON, command="dev"))
     assert loaded.config.agents[0].entrypoint == "code_of_agent:entrypoint"
     assert loaded.config.folder == folder
-    assert loaded.config.file == folder / "code_of_agent:entrypoint"  # by which commands find its host
+    assert loaded.config.identity == folder / "code_of_agent:entrypoint"  # by which commands find its host
+    assert loaded.config.file == folder / "agenthost.yaml"
 
 
 def test_a_wrong_entrypoint_is_shown_as_it_was_typed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import shlex
 
 import pytest
+from msgspec.structs import replace
 
 from agenthost.jobs import JobType
 from agenthost.logs.banner import Banner, BannerAgent
@@ -31,6 +32,12 @@ def test_named_agent_has_a_command_that_can_be_pasted() -> None:
     """A name is one argument to a shell, whatever is in it."""
     command = agent("it's $HOME").dispatch_command
     assert shlex.split(command) == ["agenthost", "dispatch", "it's $HOME", "--room", "my-room"]
+
+
+def test_command_names_a_file_that_is_not_the_usual_one() -> None:
+    """Else it would go to another host, or to the server of the usual file."""
+    command = replace(agent("support"), file="my agent.py").dispatch_command
+    assert shlex.split(command) == ["agenthost", "dispatch", "support", "my agent.py", "--room", "my-room"]
 
 
 def test_agent_of_every_room_has_a_command_for_the_first_one() -> None:

@@ -1,0 +1,16 @@
+"""What `dev` may be given instead of a file: code. Commands find its host by it, as they find others by their file."""
+
+from pathlib import Path
+
+
+def names_code(argument: str) -> bool:
+    """Whether an argument FILE is `module:attribute`, or the script of a livekit-agents agent."""
+    return argument.endswith(".py") or (":" in argument and not Path(argument).exists())
+
+
+def code_name(argument: str) -> str:
+    """The same for the same code: a script by its absolute path, `module:attribute` as it is.
+
+    The latter is a name of the folder in which `dev` was started.
+    """
+    return str(Path(argument).resolve()) if argument.endswith(".py") else argument
