@@ -34,6 +34,10 @@ class Answer(Enum):
         "a host ended the job for good without running it: a rule or handler said `terminate`, or the agent is in this "
         "room already (`unique_per_room`); its log says which"
     )
+    EARLY = (
+        "too early to tell why: the server says only after some seconds whether a host took the job; give it more than "
+        "six (--timeout)"
+    )
     ABSENT = (
         "a host took the job, but its agent is not in the room: still starting, failed, or gone again (see its log)"
     )
@@ -126,16 +130,16 @@ class _Watch:
             waited = time.monotonic() - began
             if not listed and waited >= min(LIST_LAG, timeout):
                 listed = True
-                answer = await self._answer_by_list()
+                answer = await self._answer_by_list(complete=waited >= LIST_LAG)
             if waited >= timeout or answer is not Answer.ABSENT:
                 return answer, ""
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _answer_by_list(self) -> Answer:
+    async def _answer_by_list(self, *, complete: bool) -> Answer:
         dispatch = await self._client.agent_dispatch.get_dispatch(self._dispatch_id, self._wanted.room)
         jobs = dispatch.state.jobs if dispatch is not None else []
         if not jobs:
-            return Answer.NOBODY
+            return Answer.NOBODY if complete else Answer.EARLY
         ended = all(job.state.status == JobStatus.JS_SUCCESS and not job.state.participant_identity for job in jobs)
         return Answer.DECLINED if ended else Answer.ABSENT
 
