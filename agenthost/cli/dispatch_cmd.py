@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
         "file",
         nargs="?",
         metavar="FILE",
-        help="or the code `dev` was given; default: $AGENTHOST_CONFIG, else ./agenthost.yaml",
+        help="the file, or the code that `dev` was given; default: $AGENTHOST_CONFIG, else ./agenthost.yaml",
     )
     parser.add_argument("--room", required=True, help="the room; made if there is none")
     parser.add_argument("--metadata", default="", metavar="TEXT", help="given to the job as ctx.job.metadata")

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file",
         nargs="?",
         metavar="FILE",
-        help="or the code that `dev` was given; default: $AGENTHOST_CONFIG, else ./agenthost.yaml",
+        help="the file, or the code that `dev` was given; default: $AGENTHOST_CONFIG, else ./agenthost.yaml",
     )
     parser.add_argument("--socket", type=Path, metavar="PATH", help="the host's control socket, if not that of FILE")
 

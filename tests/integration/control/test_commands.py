@@ -203,7 +203,7 @@ async def test_no_command_takes_the_host_of_code_for_that_of_a_file(
     """Where there is a file, or one is named, it is the file's host that is meant."""
     await running_code("my_agent.py", "scratch")
     (tmp_path / "agenthost.yaml").write_text("entrypoint: my_agent:entrypoint\n")
-    for arguments in (("stop",), ("stop", "other.yaml")):
+    for arguments in (("status",), ("status", "other.yaml")):
         ended = await run(*arguments)
         assert (ended.code, ended.out) == (ExitCode.UNREACHABLE, "")
 
