@@ -89,8 +89,8 @@ class HeldFile:
                 if _same_file(descriptor, path):
                     break
                 os.close(descriptor)  # its owner ended and removed it between our opening and locking it
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, text.encode())
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, text.encode())
         return cls(path, descriptor)
 
     def remove(self) -> None:

@@ -78,6 +78,10 @@ def _run(argv: Sequence[str]) -> int:
         raise UsageError(
             f"unrecognized arguments: {' '.join(unknown)}; `agenthost {argv[0]} --help` says what there is"
         )
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        raise EnvironmentRefused("the current folder is gone; change to another one") from None
     code = int(args.func(args))
     sys.stdout.flush()  # here, where a closed pipe can still be answered quietly
     return code

@@ -179,15 +179,16 @@ async def _tell_end(server: "LocalServer", log: "EventLogger") -> None:
 
 
 def _banner(host: "Host", args: argparse.Namespace, *, local_server: bool) -> "Banner":
-    from agenthost.config.loading import FILE_NAMES
     from agenthost.logs.banner import Banner, BannerAgent
     from agenthost.version import __version__
 
     config = host.fleet.plan.config
-    file = "" if args.file in (None, *FILE_NAMES) else args.file
+    arguments = _for_commands(config, args)
     planned = [agent.config for agent in host.fleet.plan.agents.values()]
     agents = tuple(
-        BannerAgent(id=agent.id, agent_name=agent.agent_name, type=agent.type, registers=agent.register, file=file)
+        BannerAgent(
+            id=agent.id, agent_name=agent.agent_name, type=agent.type, registers=agent.register, arguments=arguments
+        )
         for agent in planned
     )
     return Banner(
@@ -200,6 +201,20 @@ def _banner(host: "Host", args: argparse.Namespace, *, local_server: bool) -> "B
         http=":".join(map(str, host.surfaces.http)) if host.surfaces.http else None,
         idle_processes=sum(agent.num_idle_processes for agent in planned),
     )
+
+
+def _for_commands(config: "Config", args: argparse.Namespace) -> tuple[str, ...]:
+    """What `agenthost dispatch` in this folder must be told, to find the server of this host and no other."""
+    from agenthost.config.findings import ConfigError
+    from agenthost.config.loading import find_file
+
+    try:
+        is_default = find_file(None, {}).absolute() == config.identity
+    except ConfigError:
+        is_default = False
+    file = () if is_default else (_named_code(args) or _short(config.file),)
+    env_file = () if args.env_file is None else ("--env-file", os.fspath(args.env_file))
+    return (*file, *env_file)
 
 
 def _short(file: Path) -> str:

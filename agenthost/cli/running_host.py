@@ -44,8 +44,10 @@ def running_host(file: str | None, socket: Path | None, environ: Mapping[str, st
         client = ControlClient(path)
         if client.is_answered():
             return client
-    if not is_there and (only := _only_host_here(environ)):
-        return only
+    if not is_there and (code := only_code_here(environ)):
+        return _host_of_code(code, environ)
+    if not is_there:
+        raise NobodyListens("no host runs in this folder, which has no agenthost.yaml either: name what it runs")
     raise NobodyListens(f"no host runs {config_file}; start one with `agenthost start`, or name its --socket")
 
 
@@ -60,9 +62,12 @@ def _host_of_code(code: str, environ: Mapping[str, str]) -> "ControlClient":
     return client
 
 
-def _only_host_here(environ: Mapping[str, str]) -> "ControlClient | None":
-    """The host that `dev` has started in this folder without a file. Raises NobodyListens when there are several."""
-    from agenthost.control.client import ControlClient, NobodyListens
+def only_code_here(environ: Mapping[str, str]) -> str | None:
+    """What the only host runs that `dev` has started in this folder without a file.
+
+    None where there is no such host. Raises NobodyListens when there are several.
+    """
+    from agenthost.control.client import NobodyListens
     from agenthost.control.location import hosts_of_code
 
     found = hosts_of_code(Path.cwd(), environ)
@@ -71,7 +76,7 @@ def _only_host_here(environ: Mapping[str, str]) -> "ControlClient | None":
         raise NobodyListens(
             f"no host runs an agenthost.yaml here, but several run code: name {' or '.join(sorted(names))}"
         )
-    return next((ControlClient(path) for path in found.values()), None)
+    return next(iter(found), None)
 
 
 def _config_file(file: str | None, environ: Mapping[str, str]) -> tuple[Path, bool]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from agenthost.cli.running_host import only_code_here
 from agenthost.config.collector import Collector
 from agenthost.config.environment import read_env_file
 from agenthost.config.findings import ConfigError
@@ -34,7 +35,8 @@ def find_connection(
             return configured
     latest = session_file.read(None, environ) if file is None else None
     if latest is None:
-        raise ConnectionLost("no LiveKit server is known: start `agenthost dev`, or set LIVEKIT_URL or --url")
+        command = f"agenthost dev {file}" if file is not None and names_code(file) else "agenthost dev"
+        raise ConnectionLost(f"no LiveKit server is known: start `{command}`, or set LIVEKIT_URL or --url")
     return latest
 
 
@@ -46,13 +48,17 @@ def _with_keys(url: str, environ: Mapping[str, str]) -> Connection:
 
 
 def _identity(file: str | None, environ: Mapping[str, str]) -> Path | None:
-    """The file the host would use, or what stands for its code; None when none was named and there is none."""
+    """The file the host would use, or what stands for its code; None when none was named and there is none.
+
+    Raises NobodyListens where none is named or here, but several hosts run code.
+    """
     if file is not None and names_code(file):
         return Path.cwd() / code_name(file)
     try:
         return find_file(file, environ)
     except ConfigError:
-        return None
+        code = only_code_here(environ)
+        return None if code is None else Path.cwd() / code
 
 
 def _configured(config_file: Path, file: str | None, environ: Mapping[str, str]) -> Connection | None:

@@ -1,11 +1,12 @@
 """What `dev` may be given instead of a file: code. Commands find its host by it, as they find others by their file."""
 
-from pathlib import Path
+# By os.path, where a Path would raise for a name that is too long, or for links in a circle.
+import os.path
 
 
 def names_code(argument: str) -> bool:
     """Whether an argument FILE is `module:attribute`, or the script of a livekit-agents agent."""
-    return argument.endswith(".py") or (":" in argument and not Path(argument).exists())
+    return argument.endswith(".py") or (":" in argument and not os.path.exists(argument))  # noqa: PTH110
 
 
 def code_name(argument: str) -> str:
@@ -13,4 +14,4 @@ def code_name(argument: str) -> str:
 
     The latter is a name of the folder in which `dev` was started.
     """
-    return str(Path(argument).resolve()) if argument.endswith(".py") else argument
+    return os.path.realpath(argument) if argument.endswith(".py") else argument

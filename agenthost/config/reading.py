@@ -1,5 +1,6 @@
 """One reading of one file: from its nodes to the Config, step by step; `loading` says which step comes when."""
 
+import os.path
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -90,7 +91,7 @@ class Reading:
             return dict(self._options.environ)
         self._env_files.append(path.absolute())
         node = root.entries.get("env_file")
-        if node is not None and self._options.env_file is None and not path.is_file():
+        if node is not None and self._options.env_file is None and not os.path.isfile(path):  # noqa: PTH113
             if self._options.secrets:
                 message = f"there is no env file `{path}`"
                 self._findings.about("AH307", message, node, hint="create it, or drop `env_file`")

@@ -22,19 +22,19 @@ def configured_path(file: Path, configured: str) -> Path:
     return file.absolute().parent / Path(configured).expanduser()
 
 
-def hosts_of_code(folder: Path, environ: Mapping[str, str]) -> dict[str, Path]:
-    """The sockets, at default paths, of the living hosts that were started in `folder` on code alone, by that code."""
+def hosts_of_code(folder: Path, environ: Mapping[str, str]) -> set[str]:
+    """What the living hosts run that were started in `folder` on code alone, and listen at their default paths."""
     runtime = runtime_folder_path(environ)
     if not (runtime.is_dir() and is_private(runtime)):
-        return {}
-    found = {}
+        return set()
+    found = set()
     for lock in held_files(runtime, f"*{SUFFIX}{LOCK_SUFFIX}"):
         try:
             runs = json.loads(lock.read_text(encoding="ascii"))
         except FileNotFoundError:
             continue  # it has just ended
         if runs["code"] and runs["folder"] == os.fspath(folder):
-            found[runs["code"]] = lock.with_suffix("")
+            found.add(runs["code"])
     return found
 
 

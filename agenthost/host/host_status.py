@@ -37,7 +37,7 @@ def host_status(
         last_reload=last_reload,
         log_lines_dropped=log_lines_dropped,
         pid=os.getpid(),
-        file=os.fspath(fleet.plan.config.identity),
+        file=os.fsencode(fleet.plan.config.identity).decode(errors="backslashreplace"),
     )
 
 

@@ -20,14 +20,14 @@ _EVERY: Mapping[JobType, str] = {
 class BannerAgent(Struct, frozen=True, kw_only=True):
     """One agent. `registers` False: it is reached only through the rules of others.
 
-    `file` is how commands find its host, "" where they need not be told.
+    `arguments` are what a command must be told to find the same LiveKit server.
     """
 
     id: str
     agent_name: str
     type: JobType
     registers: bool = True
-    file: str = ""
+    arguments: tuple[str, ...] = ()
 
     @property
     def dispatch(self) -> str:
@@ -43,7 +43,7 @@ class BannerAgent(Struct, frozen=True, kw_only=True):
         """The command that calls the agent into a room, ready to paste; "" where a person has to do something there."""
         if not self.registers or (not self.agent_name and self.type is not JobType.ROOM):
             return ""
-        return shlex.join(("agenthost", "dispatch", self.agent_name, *filter(None, [self.file]), "--room", "my-room"))
+        return shlex.join(("agenthost", "dispatch", self.agent_name, *self.arguments, "--room", "my-room"))
 
 
 class Banner(Struct, frozen=True, kw_only=True):

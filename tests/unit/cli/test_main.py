@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -141,6 +142,17 @@ def test_ctrl_c_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """A command that Ctrl-C ends says nothing and exits as shells expect."""
     assert _main_with(monkeypatch, KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == ""
+
+
+def test_folder_that_is_gone_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell may stand in a folder that somebody else has removed."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["status"]) == ExitCode.FAILURE
+    assert capsys.readouterr().err == "agenthost: the current folder is gone; change to another one\n"
 
 
 def test_windows_is_refused_with_a_sentence(

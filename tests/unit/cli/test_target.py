@@ -8,6 +8,8 @@ import pytest
 from agenthost.cli.target import find_connection
 from agenthost.config.findings import ConfigError
 from agenthost.config.loading import Options, load_entrypoint
+from agenthost.control.client import NobodyListens
+from agenthost.control.location import default_path, lock_text
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
@@ -63,6 +65,36 @@ def test_host_that_was_given_code_is_found_by_it(environ: dict[str, str], file: 
     (file.parent / ".env").write_text("LIVEKIT_URL=ws://env\nLIVEKIT_API_KEY=k\nLIVEKIT_API_SECRET=s\n")
     assert find_connection(code, None, environ).url == "ws://env"
     other.remove()
+
+
+def test_only_host_of_code_here_comes_before_the_last_one_elsewhere(environ: dict[str, str], file: Path) -> None:
+    """As for the other commands; which of several is meant has to be said."""
+    code = load_entrypoint("app:run", Options(environ=environ, command="dev")).config
+    here = session_file.write(code.identity, LOCAL, environ)
+    elsewhere = session_file.write(Path("/elsewhere/agenthost.yaml"), OTHER, environ)
+    assert find_connection(None, None, environ) == OTHER
+    locks = [
+        HeldFile.claim(
+            default_path(code.identity, environ).with_suffix(".sock.lock"), lock_text(code.folder, "app:run")
+        )
+    ]
+    assert find_connection(None, None, environ) == LOCAL
+    locks.append(
+        HeldFile.claim(default_path(file, environ).with_suffix(".sock.lock"), lock_text(code.folder, "/x/b.py"))
+    )
+    with pytest.raises(NobodyListens, match=r"name \.\./.*b\.py or app:run"):
+        find_connection(None, None, environ)
+    for held in (here, elsewhere, *locks):
+        assert held
+        held.remove()
+
+
+@pytest.mark.parametrize("code", ["loop.py", f"{'x' * 300}.py", f"{'x' * 300}:run", "-dash.py"])
+def test_code_that_cannot_be_is_run_by_no_host(environ: dict[str, str], tmp_path: Path, code: str) -> None:
+    """Links in a circle, and names that no file can have."""
+    (tmp_path / "loop.py").symlink_to("loop.py")
+    with pytest.raises((ConnectionLost, ConfigError)):
+        find_connection(code, None, environ)
 
 
 def test_variable_comes_before_what_runs(file: Path, running: HeldFile, environ: dict[str, str]) -> None:

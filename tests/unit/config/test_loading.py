@@ -83,6 +83,14 @@ def test_a_wrong_entrypoint_is_shown_as_it_was_typed(folder: Path, monkeypatch: 
     assert (finding.code, finding.file, finding.line) == ("AH263", "code_of_agent:entrypont", 0)
 
 
+def test_names_that_no_file_can_have_are_findings(folder: Path) -> None:
+    """The system refuses to look for them; that is no reason to fail."""
+    name = "x" * 300
+    text = f"entrypoint: {name}.py\nworking_dir: {name}\nenv_file: {name}\n"
+    found = examine_text(text, folder / "agenthost.yaml", Options(environ=ENVIRON, command="validate")).findings
+    assert {finding.code for finding in found if finding.severity is Severity.ERROR} == {"AH261", "AH222", "AH307"}
+
+
 def test_a_development_profile_renames_the_agent(load: Load) -> None:
     """So that a host on a desk takes no calls meant for production, in both forms of the file."""
     flat = f"{FLAT}agent_name: support\nprofiles: {{ dev: {{ agent_name: support-me }} }}\n"

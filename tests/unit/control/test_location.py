@@ -34,7 +34,7 @@ def test_hosts_of_code_are_those_of_the_folder(tmp_path: Path) -> None:
     """Not those of files, nor of other folders, nor dead ones; a path need not be text."""
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
     folder = tmp_path / os.fsdecode(b"f\xff")
-    assert hosts_of_code(folder, environ) == {}
+    assert hosts_of_code(folder, environ) == set()
     (tmp_path / "agenthost").mkdir(mode=0o700)
     for name, text in (
         ("one", lock_text(folder, "/x/agent.py")),
@@ -44,12 +44,9 @@ def test_hosts_of_code_are_those_of_the_folder(tmp_path: Path) -> None:
     ):
         assert HeldFile.claim(tmp_path / "agenthost" / f"{name}.sock.lock", text)
     (tmp_path / "agenthost" / "dead.sock.lock").write_text(lock_text(folder, "/x/dead.py"))
-    assert hosts_of_code(folder, environ) == {
-        "/x/agent.py": tmp_path / "agenthost" / "one.sock",
-        "my_agent:server": tmp_path / "agenthost" / "two.sock",
-    }
+    assert hosts_of_code(folder, environ) == {"/x/agent.py", "my_agent:server"}
     (tmp_path / "agenthost").chmod(0o777)
-    assert hosts_of_code(folder, environ) == {}
+    assert hosts_of_code(folder, environ) == set()
 
 
 def test_lock_stands_beside_its_socket() -> None:

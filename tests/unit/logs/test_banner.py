@@ -36,7 +36,7 @@ def test_named_agent_has_a_command_that_can_be_pasted() -> None:
 
 def test_command_names_a_file_that_is_not_the_usual_one() -> None:
     """Else it would go to another host, or to the server of the usual file."""
-    command = replace(agent("support"), file="my agent.py").dispatch_command
+    command = replace(agent("support"), arguments=("my agent.py",)).dispatch_command
     assert shlex.split(command) == ["agenthost", "dispatch", "support", "my agent.py", "--room", "my-room"]
 
 
