@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,6 +106,20 @@ async def test_validate_beside_a_running_host_touches_nothing(
     assert await status.exit_code() == 0
     assert json.loads("".join(status.stray) or "{}").get("pid", host.pid) == host.pid
     assert (await host.http("/readyz"))[0] == 200
+
+
+async def test_host_of_a_folder_whose_name_is_no_text_is_reached(
+    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+) -> None:
+    """A file name is bytes; what says it is text."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    file = write_agent(folder, GOOD, "agent_name: a\nentrypoint: my_agent:entrypoint\nhttp: { listen: none }\n")
+    host = await run_host(file, server=fake_server)
+    await host.wait_event("host started")
+    status = await run_host(file, command="status")
+    assert await status.exit_code() == 0
+    assert "caf\\xe9" in "".join(status.stray)
 
 
 async def test_without_secrets_a_file_can_be_checked_anywhere(run_host: RunHost, tmp_path: Path) -> None:
