@@ -1,5 +1,6 @@
 """The local server as `dev` and `server run` start it: the real program, loopback only, usable by a client."""
 
+import asyncio
 import os
 import signal
 import time
@@ -19,8 +20,8 @@ from tests.support.real_server import free_port
 pytestmark = pytest.mark.e2e
 
 
-async def _join(connection: Connection, room: str) -> rtc.Room:
-    token = api.AccessToken(connection.api_key, connection.api_secret).with_identity("caller")
+async def _join(connection: Connection, room: str, identity: str = "caller") -> rtc.Room:
+    token = api.AccessToken(connection.api_key, connection.api_secret).with_identity(identity)
     token.with_grants(api.VideoGrants(room_join=True, room=room))
     joined = rtc.Room()
     await joined.connect(connection.url, token.to_jwt())
@@ -52,9 +53,14 @@ async def test_participant_that_leaves_is_nothing_to_warn_about(livekit_binary: 
     """Its data channels close, as they should: three long lines about that would bury the agent's own log."""
     lines: list[str] = []
     async with LocalServer(livekit_binary, log=lines.append) as server:
-        room = await _join(server.connection, "room")
+        room, other = [await _join(server.connection, "room", identity) for identity in ("caller", "other")]
+        heard = asyncio.Event()
+        other.on("data_received", lambda _: heard.set())
         await room.local_participant.publish_data(b"x")
+        async with asyncio.timeout(10):
+            await heard.wait()  # who leaves while a channel is being opened is told of by another line
         await room.disconnect()
+        await other.disconnect()
     assert not [line for line in lines if "data channel" in line]
 
 
