@@ -1,5 +1,6 @@
 """Which LiveKit server a command is meant for: the one named, or the one that runs here."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from agenthost.config.environment import read_env_file
 from agenthost.config.findings import ConfigError
 from agenthost.config.loading import Options, examine, examine_code, find_file, loaded
 from agenthost.config.model import LiveKitConfig
-from agenthost.config.named_code import code_name, names_code
+from agenthost.config.named_code import code_identity, names_code
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
@@ -19,7 +20,8 @@ def find_connection(
     file: str | None, url: str | None, environ: Mapping[str, str], *, env_file: Path | None = None
 ) -> Connection:
     """The server named by `url` or LIVEKIT_URL, else the local one of the host that runs `file`, else the file's own,
-    else, without `file`, the local one that was started last. Variables of `env_file` stand below `environ`.
+    else, without `file`, the local one that was started last. Variables of `env_file` stand below `environ`. `file` may
+    be code, and without it or a file here it is the code of the only host here.
 
     Raises ConfigError for a file that cannot be used, UsageError when the keys are missing, ConnectionLost when no
     server is known.
@@ -28,10 +30,12 @@ def find_connection(
         environ = {**_variables(env_file), **environ}
     if named := url or environ.get("LIVEKIT_URL"):
         return _with_keys(named, environ)
-    if identity := _identity(file, environ):
+    meant = _meant(file, environ)
+    if meant is not None:
+        identity = code_identity(meant) if names_code(meant) else Path(meant)
         if running := session_file.read(identity, environ):
             return running
-        if configured := _configured(identity, file, environ):
+        if configured := _configured(meant, environ):
             return configured
     latest = session_file.read(None, environ) if file is None else None
     if latest is None:
@@ -47,26 +51,26 @@ def _with_keys(url: str, environ: Mapping[str, str]) -> Connection:
     return Connection(url=url, api_key=environ["LIVEKIT_API_KEY"], api_secret=environ["LIVEKIT_API_SECRET"])
 
 
-def _identity(file: str | None, environ: Mapping[str, str]) -> Path | None:
-    """The file the host would use, or what stands for its code; None when none was named and there is none.
+def _meant(file: str | None, environ: Mapping[str, str]) -> str | None:
+    """The file the host would use, or its code; None when none was named and there is none.
 
     Raises NobodyListens where none is named or here, but several hosts run code.
     """
     if file is not None and names_code(file):
-        return Path.cwd() / code_name(file)
+        return file
     try:
-        return find_file(file, environ)
+        return os.fspath(find_file(file, environ))
     except ConfigError:
-        code = only_code_here(environ)
-        return None if code is None else Path.cwd() / code
+        return only_code_here(environ)
 
 
-def _configured(config_file: Path, file: str | None, environ: Mapping[str, str]) -> Connection | None:
-    """The server that the file, or its env file, names; or the env file beside the code."""
+def _configured(meant: str, environ: Mapping[str, str]) -> Connection | None:
+    """The server that the file, or its env file, names; or the env file of code."""
 
     def read(options: Options) -> LiveKitConfig:
-        is_code = file is not None and names_code(file)
-        return loaded(examine_code(str(file), options) if is_code else examine(config_file, options)).config.livekit
+        return loaded(
+            examine_code(meant, options) if names_code(meant) else examine(Path(meant), options)
+        ).config.livekit
 
     # as `dev` reads it, but a variable that only the agents need may be unset in this shell
     livekit = read(Options(environ=environ, command="dev", secrets=False))

@@ -2,6 +2,7 @@
 
 # By os.path, where a Path would raise for a name that is too long, or for links in a circle.
 import os.path
+from pathlib import Path
 
 
 def names_code(argument: str) -> bool:
@@ -15,3 +16,8 @@ def code_name(argument: str) -> str:
     The latter is a name of the folder in which `dev` was started.
     """
     return os.path.realpath(argument) if argument.endswith(".py") else argument
+
+
+def code_identity(argument: str) -> Path:
+    """What `Config.identity` is of a host that was started in this folder on this code."""
+    return Path.cwd() / code_name(argument)

@@ -9,11 +9,11 @@ from agenthost.cli.target import find_connection
 from agenthost.config.findings import ConfigError
 from agenthost.config.loading import Options, load_entrypoint
 from agenthost.control.client import NobodyListens
-from agenthost.control.location import default_path, lock_text
+from agenthost.control.location import default_path, lock_path, lock_text
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
-from agenthost.runtime_folder import HeldFile
+from agenthost.runtime_folder import HeldFile, runtime_folder
 
 KEYS = {"LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "secret"}
 LOCAL = Connection(url="ws://127.0.0.1:1", api_key="local", api_secret="local-secret")
@@ -73,20 +73,25 @@ def test_only_host_of_code_here_comes_before_the_last_one_elsewhere(environ: dic
     here = session_file.write(code.identity, LOCAL, environ)
     elsewhere = session_file.write(Path("/elsewhere/agenthost.yaml"), OTHER, environ)
     assert find_connection(None, None, environ) == OTHER
-    locks = [
-        HeldFile.claim(
-            default_path(code.identity, environ).with_suffix(".sock.lock"), lock_text(code.folder, "app:run")
-        )
-    ]
+    locks = [HeldFile.claim(lock_path(default_path(code.identity, environ)), lock_text(code.folder, "app:run"))]
     assert find_connection(None, None, environ) == LOCAL
-    locks.append(
-        HeldFile.claim(default_path(file, environ).with_suffix(".sock.lock"), lock_text(code.folder, "/x/b.py"))
-    )
+    locks.append(HeldFile.claim(lock_path(default_path(file, environ)), lock_text(code.folder, "/x/b.py")))
     with pytest.raises(NobodyListens, match=r"name \.\./.*b\.py or app:run"):
         find_connection(None, None, environ)
     for held in (here, elsewhere, *locks):
         assert held
         held.remove()
+
+
+def test_only_host_of_code_here_may_have_the_server_of_its_variables(environ: dict[str, str], file: Path) -> None:
+    """Then it has started none of its own, and its code is not read as if it was a file."""
+    config = load_entrypoint("app.py", Options(environ=environ, command="dev")).config
+    runtime_folder(environ)
+    lock = HeldFile.claim(lock_path(default_path(config.identity, environ)), lock_text(config.folder, config.code))
+    assert lock
+    (file.parent / ".env").write_text("LIVEKIT_URL=ws://env\nLIVEKIT_API_KEY=k\nLIVEKIT_API_SECRET=s\n")
+    assert find_connection(None, None, environ).url == "ws://env"
+    lock.remove()
 
 
 @pytest.mark.parametrize("code", ["loop.py", f"{'x' * 300}.py", f"{'x' * 300}:run", "-dash.py"])
