@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agenthost.cli import output
+from agenthost.cli.running_host import add_file
 from agenthost.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -15,12 +16,7 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("dispatch", help="ask an agent into a room and wait until it joins")
     parser.add_argument("agent", metavar="AGENT", help='the agent_name; "" for agents without one')
-    parser.add_argument(
-        "file",
-        nargs="?",
-        metavar="FILE",
-        help="the file, or the code that `dev` was given; default: $AGENTHOST_CONFIG, else ./agenthost.yaml",
-    )
+    add_file(parser)
     parser.add_argument("--room", required=True, help="the room; made if there is none")
     parser.add_argument("--metadata", default="", metavar="TEXT", help="given to the job as ctx.job.metadata")
     parser.add_argument("--url", help="the LiveKit server; keys come from LIVEKIT_API_KEY and LIVEKIT_API_SECRET")

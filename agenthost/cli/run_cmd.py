@@ -194,7 +194,7 @@ def _banner(host: "Host", args: argparse.Namespace, *, local_server: bool) -> "B
     return Banner(
         version=__version__,
         command=args.command,
-        file=_named_code(args) or _short(config.file),
+        file=_shown(config, args),
         agents=agents,
         livekit_url=config.livekit.url,
         local_server=local_server,
@@ -212,9 +212,13 @@ def _for_commands(config: "Config", args: argparse.Namespace) -> tuple[str, ...]
         is_default = find_file(None, {}).absolute() == config.identity
     except ConfigError:
         is_default = False
-    file = () if is_default else (_named_code(args) or _short(config.file),)
+    file = () if is_default else (_shown(config, args),)
     env_file = () if args.env_file is None else ("--env-file", os.fspath(args.env_file))
     return (*file, *env_file)
+
+
+def _shown(config: "Config", args: argparse.Namespace) -> str:
+    return _named_code(args) or _short(config.file)
 
 
 def _short(file: Path) -> str:

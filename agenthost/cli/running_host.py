@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agenthost.config.named_code import code_name, names_code
+from agenthost.config.named_code import code_identity, names_code
 
 if TYPE_CHECKING:
     from agenthost.control.client import ControlClient
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that `running_host` reads: FILE and --socket."""
+    add_file(parser)
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="the host's control socket, if not that of FILE")
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """FILE, for commands that look for what runs it."""
     parser.add_argument(
         "file",
         nargs="?",
         metavar="FILE",
         help="the file, or the code that `dev` was given; default: $AGENTHOST_CONFIG, else ./agenthost.yaml",
     )
-    parser.add_argument("--socket", type=Path, metavar="PATH", help="the host's control socket, if not that of FILE")
 
 
 def running_host(file: str | None, socket: Path | None, environ: Mapping[str, str] = os.environ) -> "ControlClient":
@@ -44,11 +49,12 @@ def running_host(file: str | None, socket: Path | None, environ: Mapping[str, st
         client = ControlClient(path)
         if client.is_answered():
             return client
-    if not is_there and (code := only_code_here(environ)):
-        return _host_of_code(code, environ)
-    if not is_there:
+    if is_there:
+        raise NobodyListens(f"no host runs {config_file}; start one with `agenthost start`, or name its --socket")
+    code = only_code_here(environ)
+    if code is None:
         raise NobodyListens("no host runs in this folder, which has no agenthost.yaml either: name what it runs")
-    raise NobodyListens(f"no host runs {config_file}; start one with `agenthost start`, or name its --socket")
+    return _host_of_code(code, environ)
 
 
 def _host_of_code(code: str, environ: Mapping[str, str]) -> "ControlClient":
@@ -56,7 +62,7 @@ def _host_of_code(code: str, environ: Mapping[str, str]) -> "ControlClient":
     from agenthost.control.client import ControlClient, NobodyListens
     from agenthost.control.location import default_path
 
-    client = ControlClient(default_path(Path.cwd() / code_name(code), environ))
+    client = ControlClient(default_path(code_identity(code), environ))
     if not client.is_answered():
         raise NobodyListens(f"no host runs {code}; start one with `agenthost dev {code}`, or name its --socket")
     return client

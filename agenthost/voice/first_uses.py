@@ -5,6 +5,7 @@ Together it is half of what a session whose models take no time computes in Pyth
 
 import importlib
 from contextlib import suppress
+from types import ModuleType
 
 from livekit.agents import llm
 from livekit.agents.utils import http_context
@@ -20,18 +21,19 @@ _MODULES = (  # imported by a job's process at its start, or by a session that s
 def use_first() -> None:
     """Before the template freezes its heap. Leaves no thread behind."""
     for module in _MODULES:
-        _import_if_there(module)
+        import_if_there(module)
     _read_authorities()
     _complete_messages()
 
 
-def _import_if_there(name: str) -> None:
+def import_if_there(name: str) -> ModuleType | None:
     """Versions of livekit-agents differ in what they have."""
     try:
-        importlib.import_module(name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
+        return None
 
 
 def _read_authorities() -> None:

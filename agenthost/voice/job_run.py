@@ -5,8 +5,6 @@ the job ends by, its budgets, and what the host is told are ours, as for every o
 """
 
 import asyncio
-import importlib
-import importlib.util
 import inspect
 from collections.abc import Callable
 from types import MappingProxyType
@@ -25,6 +23,7 @@ from agenthost.ipc.messages import Connected, Started, StartJob, Stopping
 from agenthost.jobs import OutcomeKind
 from agenthost.logs.events import get_logger
 from agenthost.voice.api_token import ApiToken
+from agenthost.voice.first_uses import import_if_there
 from agenthost.voice.job_end import VoiceEnd
 from agenthost.voice.joining import Joining
 
@@ -39,8 +38,7 @@ _TIMES = {"received_at", "accepted_at", "assigned_at", "launched_at"} & inspect.
 ).parameters.keys()
 """Of the dispatch, for their trace of the job; older versions take none."""
 
-_LOOP_MONITOR = "livekit.agents.telemetry.loop_monitor"
-_loop_monitor: Any = importlib.import_module(_LOOP_MONITOR) if importlib.util.find_spec(_LOOP_MONITOR) else None
+_loop_monitor = import_if_there("livekit.agents.telemetry.loop_monitor")
 
 log = get_logger("job")
 
