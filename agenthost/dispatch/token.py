@@ -23,6 +23,13 @@ API_TOKEN_SECONDS = 3600
 
 CALL_TOKEN_SECONDS = 60
 
+LEEWAY_SECONDS = 60
+"""A token of the server is taken for so long after its end: the two clocks need not agree."""
+
+
+class TokenRefused(ValueError):
+    """The server's token for a job is none that its LiveKit server would have made; the text says why."""
+
 
 class Credentials(Discreet, frozen=True, kw_only=True):
     """An API key pair of the LiveKit server."""
@@ -56,15 +63,23 @@ def api_token(credentials: Credentials, room: str) -> str:
     return _sign(grants, credentials, API_TOKEN_SECONDS)
 
 
-def job_token(server_token: str, permissions: Permissions, credentials: Credentials) -> str:
-    """The server's join token with our permissions, signed again; everything else in it is kept.
+def job_token(
+    server_token: str, permissions: Permissions, credentials: Credentials, *, room: str, identity: str
+) -> str:
+    """The server's join token with our permissions, signed again.
+
+    Only what such a token has is taken over, and only from one that our own secret signed, for this room and identity:
+    whoever answers in the server's place would otherwise have us sign what it likes. Raises TokenRefused.
 
     The server ignores `can_publish_sources` of a registration, and a registration cannot be changed while it is
     open; the token is what it enforces. To the server an empty list of sources is every source, so one that allows
-    none takes `can_publish` away. Raises ValueError when `server_token` is none.
+    none takes `can_publish` away.
     """
-    claims = _claims(server_token)
-    video = dict(claims.get("video", {}))
+    claims = _verified(server_token, credentials)
+    granted = claims.get("video")
+    video = {name: value for name, value in granted.items() if name in _GRANTS} if isinstance(granted, dict) else {}
+    if video.get("roomJoin") is not True or video.get("room") != room or claims.get("sub") != identity:
+        raise TokenRefused(f"the server's token does not let {identity!r} join room {room!r}")
     video |= {
         "canPublish": permissions.can_publish and permissions.can_publish_sources != (),
         "canSubscribe": permissions.can_subscribe,
@@ -73,10 +88,10 @@ def job_token(server_token: str, permissions: Permissions, credentials: Credenti
         "canSubscribeMetrics": permissions.can_subscribe_metrics,
         "hidden": permissions.hidden,
     }
-    video.pop("canPublishSources", None)
     if permissions.can_publish_sources:
         video["canPublishSources"] = list(permissions.can_publish_sources)
-    return _encode(claims | {"video": video}, credentials.api_secret)
+    kept = {name: value for name, value in claims.items() if name in _CLAIMS}
+    return _encode(kept | {"video": video}, credentials.api_secret)
 
 
 def _sign(grants: Mapping[str, Any], credentials: Credentials, seconds: float) -> str:
@@ -89,19 +104,35 @@ def _sign(grants: Mapping[str, Any], credentials: Credentials, seconds: float) -
 def _encode(claims: Mapping[str, Any], secret: str) -> str:
     """A JSON web token (RFC 7519) with the only algorithm that LiveKit takes."""
     signed = _HEADER + b"." + _base64(json.encode(claims))
-    return (signed + b"." + _base64(hmac.digest(secret.encode(), signed, "sha256"))).decode()
+    return (signed + b"." + _signature(signed, secret)).decode()
 
 
-def _claims(token: str) -> dict[str, Any]:
-    """What a token says; whoever gave it to us is believed. Raises ValueError when it is none."""
-    try:
-        _header, body, _signature = token.split(".")
-        claims = json.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except ValueError as error:
-        raise ValueError("the server's token is no JSON web token") from error
-    if not isinstance(claims, dict):
-        raise ValueError("the server's token has no claims")
+def _verified(token: str, credentials: Credentials) -> dict[str, Any]:
+    """What a token says that `credentials` signed and that has not expired. Raises TokenRefused for any other."""
+    header, claims, signed, signature = _parts(token)
+    is_signed = hmac.compare_digest(_signature(signed, credentials.api_secret), signature)
+    if not is_signed or header.get("alg") != "HS256" or claims.get("iss") != credentials.api_key:
+        raise TokenRefused("token not signed by this key")
+    end = claims.get("exp")
+    if not isinstance(end, int | float) or end + LEEWAY_SECONDS < time.time():
+        raise TokenRefused("the server's token has expired")
     return claims
+
+
+def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
+    """Header, claims, what is signed, and the signature. Raises TokenRefused when it is no token."""
+    try:
+        signed, _, signature = token.encode().rpartition(b".")
+        header, claims = (json.decode(base64.urlsafe_b64decode(part + b"==")) for part in signed.split(b"."))
+    except ValueError as error:
+        raise TokenRefused("the server's token is no JSON web token") from error
+    if not isinstance(header, dict) or not isinstance(claims, dict):
+        raise TokenRefused("the server's token is no JSON web token")
+    return header, claims, signed, signature
+
+
+def _signature(signed: bytes, secret: str) -> bytes:
+    return _base64(hmac.digest(secret.encode(), signed, "sha256"))
 
 
 def _base64(data: bytes) -> bytes:
@@ -109,3 +140,11 @@ def _base64(data: bytes) -> bytes:
 
 
 _HEADER = _base64(json.encode({"alg": "HS256", "typ": "JWT"}))
+
+# What livekit-server 1.13.5 puts into a job's token (`BuildAgentToken` of livekit/protocol, agent/token.go), with
+# what every LiveKit token may have that gives its holder nothing.
+_CLAIMS = frozenset(
+    {"iss", "sub", "nbf", "exp", "iat", "jti", "identity", "name", "kind", "kindDetails", "metadata", "attributes"}
+)
+_GRANTS = frozenset({"roomJoin", "room", "agent"})
+"""Of `video`, besides the permissions, which are the configuration's and not the server's."""

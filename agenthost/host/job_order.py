@@ -43,13 +43,15 @@ class JobOrder(Struct, frozen=True, kw_only=True):
 
 
 def start_message(order: JobOrder) -> StartJob:
-    """What the job's process is told."""
+    """What the job's process is told. Raises TokenRefused when the server's token is none for this job."""
     offer, accept, times = order.assignment.offer, order.assignment.accept, order.assignment.times
     return StartJob(
         job_id=offer.job_id,
         job=offer.encoded,
         url=order.assignment.url or order.url,
-        token=job_token(order.assignment.token, order.permissions, order.credentials),
+        token=job_token(
+            order.assignment.token, order.permissions, order.credentials, room=order.room, identity=accept.identity
+        ),
         api_token=api_token(order.credentials, order.room),
         api_key=order.credentials.api_key if order.secret_in_job else "",
         api_secret=order.credentials.api_secret if order.secret_in_job else "",

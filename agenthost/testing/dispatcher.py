@@ -199,8 +199,10 @@ class Dispatcher:
             can_update_own_metadata=given.can_update_metadata if given else True,
             can_subscribe_metrics=given.can_subscribe_metrics if given else False,
             hidden=given.hidden if given else False,
+            room_admin=True if self.faults.forge_tokens else None,
         )
-        token = api.AccessToken(self._api_key, self._api_secret).with_identity(answer.participant_identity)
+        secret = f"not {self._api_secret}" if self.faults.forge_tokens else self._api_secret
+        token = api.AccessToken(self._api_key, secret).with_identity(answer.participant_identity)
         attributes = dict(answer.participant_attributes) | {AGENT_NAME_ATTRIBUTE: worker.agent_name}
         token.with_ttl(TOKEN_TTL).with_kind("agent").with_grants(grants).with_attributes(attributes)
         return token.with_name(answer.participant_name).with_metadata(answer.participant_metadata).to_jwt()

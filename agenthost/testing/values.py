@@ -114,6 +114,7 @@ class Faults:
     register_delay    seconds before `register` is answered
     lose_assignments  a worker that accepts an offer hears nothing more of it
     assign_delay      seconds between the acceptance of an offer and its assignment
+    forge_tokens      a job's token is signed with another secret, and grants more
     fail_calls        HTTP status of every call of the server API, instead of an answer
     clock_offset      seconds by which the clock of the server API is ahead
     """
@@ -125,6 +126,7 @@ class Faults:
     register_delay: float = 0.0
     lose_assignments: bool = False
     assign_delay: float = 0.0
+    forge_tokens: bool = False
     fail_calls: int | None = None
     clock_offset: float = 0.0
 

@@ -269,3 +269,22 @@ async def test_accepted_offer_without_assignment_gives_its_slot_back_after_four_
     await poll(lambda: worker.available, timeout=5, what="the worker still reports to be full")
     assert (await fake_server.offer("room", agent_name="steady")).assigned
     (agent_file.parent / "enough").touch()
+
+
+async def test_job_with_a_forged_token_fails_and_nothing_is_signed_for_it(
+    job: tuple[HostProcess, str], fake_server: FakeLiveKitServer
+) -> None:
+    """Somebody answers in the server's place, without its secret: no code runs, the log says why, other jobs go on."""
+    host, running = job
+    fake_server.faults = Faults(forge_tokens=True)
+    forged = (await fake_server.offer("forged", agent_name="steady")).job_id
+    told = await fake_server.wait_status(forged, JobStatus.FAILED)
+    assert "token not signed by this key" in told.error
+    ended = await host.wait_event("job ended", job_id=forged)
+    assert ended.level == "ERROR"
+    assert "token not signed by this key" in ended.fields["error"]
+    assert not host.events("job started", job_id=forged)
+    fake_server.faults = Faults()
+    later = (await fake_server.offer("good", agent_name="steady")).job_id
+    await fake_server.wait_status(later, JobStatus.RUNNING)
+    await end_job(host, running)

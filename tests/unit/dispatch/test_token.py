@@ -1,7 +1,11 @@
 """The tokens that the host signs, read back with the key."""
 
+import hmac
+import json
 import subprocess
 import sys
+import time
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import jwt
@@ -9,7 +13,15 @@ import pytest
 from msgspec.structs import replace
 
 from agenthost.config.model import Permissions
-from agenthost.dispatch.token import Credentials, api_token, job_token, worker_token
+from agenthost.dispatch.token import (
+    LEEWAY_SECONDS,
+    Credentials,
+    TokenRefused,
+    api_token,
+    call_token,
+    job_token,
+    worker_token,
+)
 
 KEYS = Credentials(api_key="devkey", api_secret="a-secret-of-at-least-32-characters")
 LISTENER = Permissions(
@@ -21,11 +33,13 @@ LISTENER = Permissions(
     can_subscribe_metrics=True,
     can_publish_sources=("microphone",),
 )
-SERVERS = {
+SERVERS: dict[str, Any] = {
+    "exp": int(time.time()) + 3600,
     "sub": "agent-1",
     "name": "Agent",
     "kind": "agent",
     "iss": "devkey",
+    "identity": "agent-1",
     "attributes": {"lk.agent_name": "support"},
     "video": {"roomJoin": True, "room": "r", "agent": True, "canPublish": True, "canPublishSources": ["camera"]},
 }
@@ -36,9 +50,20 @@ def read(token: str) -> dict[str, Any]:
     return claims
 
 
-def test_job_token_has_our_permissions_and_keeps_everything_else() -> None:
+def signed_again(
+    claims: dict[str, Any] | None = None,
+    permissions: Permissions = LISTENER,
+    secret: str = KEYS.api_secret,
+    algorithm: str = "HS256",
+) -> dict[str, Any]:
+    """What the host's token for a job says, after the server sent one with these claims."""
+    told = jwt.encode(SERVERS | (claims or {}), secret, algorithm)
+    return read(job_token(told, permissions, KEYS, room="r", identity="agent-1"))
+
+
+def test_job_token_has_our_permissions_and_the_servers_participant() -> None:
     """Only the video permissions change: identity, kind, attributes and the agent grant stay the server's."""
-    signed = read(job_token(jwt.encode(SERVERS, "the server's own secret, 32 characters long"), LISTENER, KEYS))
+    signed = signed_again()
     assert {key: value for key, value in signed.items() if key != "video"} == {
         key: value for key, value in SERVERS.items() if key != "video"
     }
@@ -58,10 +83,84 @@ def test_job_token_has_our_permissions_and_keeps_everything_else() -> None:
 
 def test_no_source_at_all_is_no_publishing() -> None:
     """To the server an empty list means every source: two agents without a source in common must not get them all."""
-    nothing = replace(LISTENER, can_publish=True, can_publish_sources=())
-    video = read(job_token(jwt.encode(SERVERS, "the server's own secret, 32 characters long"), nothing, KEYS))["video"]
+    video = signed_again(permissions=replace(LISTENER, can_publish=True, can_publish_sources=()))["video"]
     assert video["canPublish"] is False
     assert "canPublishSources" not in video
+
+
+@pytest.mark.parametrize(
+    ("claims", "secret", "algorithm"),
+    [
+        ({}, "another secret of at least 32 characters", "HS256"),
+        ({}, KEYS.api_secret * 2, "HS512"),
+        ({}, "", "none"),
+        ({"iss": "another key"}, KEYS.api_secret, "HS256"),
+    ],
+    ids=["secret", "another algorithm", "unsigned", "issuer"],
+)
+def test_what_our_key_did_not_sign_is_not_signed_again(claims: dict[str, Any], secret: str, algorithm: str) -> None:
+    """Whoever answers in the server's place would get any grant signed."""
+    with pytest.raises(TokenRefused, match=r"^token not signed by this key$"):
+        signed_again(claims, secret=secret, algorithm=algorithm)
+
+
+def test_header_must_name_the_algorithm_that_was_used() -> None:
+    """Signed by our secret with HMAC-SHA256, and said to be signed otherwise."""
+    header, claims = (urlsafe_b64encode(json.dumps(part).encode()) for part in ({"alg": "none"}, SERVERS))
+    signed = header.rstrip(b"=") + b"." + claims.rstrip(b"=")
+    signature = urlsafe_b64encode(hmac.digest(KEYS.api_secret.encode(), signed, "sha256")).rstrip(b"=")
+    with pytest.raises(TokenRefused, match="not signed by this key"):
+        job_token((signed + b"." + signature).decode(), LISTENER, KEYS, room="r", identity="agent-1")
+
+
+def test_changed_claims_are_not_signed_again() -> None:
+    """The header and signature of a good token around other claims."""
+    header, _, signature = jwt.encode(SERVERS, KEYS.api_secret).split(".")
+    claims = jwt.encode(SERVERS | {"sub": "boss"}, KEYS.api_secret).split(".")[1]
+    with pytest.raises(TokenRefused, match="not signed by this key"):
+        job_token(f"{header}.{claims}.{signature}", LISTENER, KEYS, room="r", identity="boss")
+
+
+def test_only_what_a_jobs_token_has_is_signed_again() -> None:
+    """Of everything else that LiveKit knows, and of what it may come to know, nothing."""
+    powers = {"roomAdmin", "roomCreate", "roomList", "roomRecord", "ingressAdmin", "recorder", "newPower"}
+    video = SERVERS["video"] | dict.fromkeys(powers, True) | {"destinationRoom": "s"}
+    more = {name: {"admin": True} for name in ("sip", "inference", "observability", "agent", "roomConfig", "new")}
+    assert signed_again({"video": video, **more}) == signed_again()
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"sub": "somebody"},
+        {"video": {"roomJoin": True, "room": "another"}},
+        {"video": {"roomJoin": False, "room": "r"}},
+        {"video": {"roomAdmin": True, "room": "r"}},
+        {"video": "everything"},
+    ],
+)
+def test_token_of_another_room_or_identity_is_refused(claims: dict[str, Any]) -> None:
+    """Our secret signs more than joins: what it signed for something else must not become one."""
+    with pytest.raises(TokenRefused, match="does not let 'agent-1' join room 'r'"):
+        signed_again(claims)
+
+
+@pytest.mark.parametrize("token", [worker_token(KEYS), call_token(KEYS), call_token(KEYS, "r"), api_token(KEYS, "r")])
+def test_tokens_that_the_host_made_do_not_come_back_as_a_jobs(token: str) -> None:
+    """The server is shown them, and with it whoever answers in its place."""
+    with pytest.raises(TokenRefused, match="does not let"):
+        job_token(token, LISTENER, KEYS, room="r", identity="agent-1")
+
+
+def test_token_that_has_ended_is_refused() -> None:
+    """With some seconds of grace, for clocks that differ; one without an end is none of LiveKit's."""
+    now = int(time.time())
+    within = jwt.encode(SERVERS | {"exp": now - LEEWAY_SECONDS // 2}, KEYS.api_secret)
+    assert job_token(within, LISTENER, KEYS, room="r", identity="agent-1")
+    for end in (now - LEEWAY_SECONDS - 2, 0, None, "never"):
+        told = jwt.encode(SERVERS | {"exp": end}, KEYS.api_secret)
+        with pytest.raises(TokenRefused, match="has expired"):
+            job_token(told, LISTENER, KEYS, room="r", identity="agent-1")
 
 
 def test_api_token_is_bound_to_the_room() -> None:
@@ -83,18 +182,20 @@ def test_secret_is_in_no_text_of_the_credentials() -> None:
     assert KEYS.api_secret not in repr(KEYS) + str(KEYS)
 
 
-@pytest.mark.parametrize("token", ["", "no token", "a.b", "a.b.c", "a.Zm9v.c", "a.W10.c", "a.\u00e9.c"])
+@pytest.mark.parametrize(
+    "token",
+    ["", "no token", "a.b", "a.b.c", "a.Zm9v.c", "a.W10.c", "a.\u00e9.c", "W10.e30.c", "\ud83d.e30.c", "e30.e30.e30.c"],
+)
 def test_what_is_no_token_is_said_to_be_none(token: str) -> None:
     """Three parts, the middle one a JSON object: whatever else a server sends."""
-    with pytest.raises(ValueError, match="the server's token"):
-        job_token(token, LISTENER, KEYS)
+    with pytest.raises(TokenRefused, match="the server's token"):
+        job_token(token, LISTENER, KEYS, room="r", identity="agent-1")
 
 
 def test_names_of_every_alphabet_survive() -> None:
     """As they are signed, and whatever length the parts are padded to."""
     for name in ("\u00e9", "\u65e5\u672c", "a", "ab", "abc", "abcd"):
-        told = jwt.encode({**SERVERS, "name": name}, "the server's own secret, 32 characters long")
-        assert read(job_token(told, LISTENER, KEYS))["name"] == name
+        assert signed_again({"name": name})["name"] == name
 
 
 def test_no_library_of_ciphers_is_loaded() -> None:
