@@ -1,7 +1,7 @@
 """Values that describe jobs on their way through the host, and nothing that acts.
 
 An `Offer` is what the LiveKit server asks ("availability"); a `Decision` is the rules' answer to it, an
-`Answer` what goes back over the wire; an `Assignment` makes it a job; a `JobOutcome` ends it.
+`Answer` what goes back over the wire; an assignment makes it a job; a `JobOutcome` ends it.
 """
 
 from collections.abc import Mapping
@@ -88,18 +88,6 @@ class DispatchTimes(Struct, frozen=True, kw_only=True):
     received: float = 0.0
     accepted: float = 0.0
     assigned: float = 0.0
-
-
-class Assignment(Discreet, frozen=True, kw_only=True):
-    """The server's "it is yours". `url` is empty when the server's own URL holds."""
-
-    not_shown = frozenset({"token"})
-
-    offer: Offer
-    accept: Accept
-    token: str
-    url: str = ""
-    times: DispatchTimes = DispatchTimes()
 
 
 class JobStatus(Enum):

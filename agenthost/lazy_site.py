@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from aiohttp.typedefs import Handler, Middleware
 
 _log = logging.getLogger("agenthost.http")
 
@@ -22,11 +23,21 @@ _TURNS_TO_ACCEPT = 5
 
 
 class LazySite:
-    """Serves what `make_app` makes on `listening`, a bound stream socket, which is closed with it."""
+    """Serves what `make_app` makes on `listening`, a bound stream socket, which is closed with it.
 
-    def __init__(self, listening: socket.socket, make_app: "Callable[[], web.Application]") -> None:
+    `failed` is called with an error in answering a request, which is answered with 500, as any other is with its own.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        make_app: "Callable[[], web.Application]",
+        *,
+        failed: Callable[[Exception], None],
+    ) -> None:
         self._socket = listening
         self._make_app = make_app
+        self._failed = failed
         self._runner: web.AppRunner | None = None
         self._starting: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
@@ -72,6 +83,23 @@ class LazySite:
     async def _open(self) -> None:
         from aiohttp import web
 
-        self._runner = web.AppRunner(self._make_app(), access_log=None, shutdown_timeout=_STOP_SECONDS)
+        app = self._make_app()
+        app.middlewares.insert(0, self._boundary())
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_SECONDS)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket, backlog=_BACKLOG).start()
+
+    def _boundary(self) -> "Middleware":
+        from aiohttp import web
+
+        @web.middleware
+        async def contained(request: web.Request, handler: "Handler") -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except web.HTTPException:
+                raise
+            except Exception as error:
+                self._failed(error)
+                return web.Response(status=500, text="an error inside the host; its log has the traceback\n")
+
+        return contained

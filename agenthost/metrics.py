@@ -5,10 +5,25 @@ Runs in the host, on its event loop. Gauges are not kept at all: they come from 
 """
 
 from collections import Counter
+from enum import Enum
 
 from msgspec import Struct
 
 RECOVERY_CAUSES = ("restart", "recovery")
+
+
+class InternalPart(Enum):
+    """What of the host failed inside: the label of its count."""
+
+    OFFER = "offer"
+    MESSAGE = "message"
+    CONNECTION = "connection"
+    JOB = "job"
+    RECOVERY = "recovery"
+    HTTP = "http"
+    CONTROL = "control"
+    TASK = "task"
+    EVENT_LOOP = "event loop"
 
 
 class JobCount(Struct, frozen=True, kw_only=True):
@@ -44,6 +59,7 @@ class Metrics:
         self._offers: Counter[tuple[str, str, str]] = Counter()
         self._again: Counter[tuple[str, str]] = Counter()
         self._given_up: Counter[str] = Counter()
+        self._internal: Counter[InternalPart] = Counter()
 
     def job_ended(self, agent: str, *, outcome: str) -> None:
         """A job of `agent` (its id) has ended; `outcome` is a value of `jobs.OutcomeKind`."""
@@ -60,6 +76,10 @@ class Metrics:
     def given_up(self, agent: str) -> None:
         """A job was brought back as often as it may be, and failed again."""
         self._given_up[agent] += 1
+
+    def internal_error(self, part: InternalPart) -> None:
+        """Something of the host itself failed, and was contained."""
+        self._internal[part] += 1
 
     def jobs(self) -> tuple[JobCount, ...]:
         """All counts of jobs that are not 0."""
@@ -78,3 +98,6 @@ class Metrics:
 
     def jobs_given_up(self, agent: str) -> int:
         return self._given_up[agent]
+
+    def internal_errors(self, part: InternalPart) -> int:
+        return self._internal[part]

@@ -14,6 +14,7 @@ a killed host left behind is removed by the next.
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,8 +22,10 @@ from agenthost.control.codec import encode
 from agenthost.control.location import LOCK_SUFFIX, SUFFIX, lock_path, lock_text, sendable_length
 from agenthost.control.peer import is_descendant, is_own_user
 from agenthost.errors import EnvironmentRefused
+from agenthost.internal_errors import InternalErrors
 from agenthost.lazy_site import LazySite
 from agenthost.logs.events import get_logger
+from agenthost.metrics import InternalPart
 from agenthost.runtime_folder import HeldFile, is_private, remove_abandoned, runtime_folder, runtime_folder_path
 from agenthost.status import HostStatus, PlanReport, ReloadReport
 
@@ -38,7 +41,9 @@ _NO_SOCKET = "agenthost status, plan, reload and stop do not reach this host; si
 
 
 class ControlHandler(Protocol):
-    """What the host does with what it is asked. Called on the host's loop; none of these may raise."""
+    """What the host does with what it is asked. Called on the host's loop; `errors` is for what goes wrong in it."""
+
+    errors: InternalErrors
 
     def status(self) -> HostStatus:
         """The host at this moment."""
@@ -84,7 +89,9 @@ class ControlSocket:
             return None
         try:
             self._lock = _claim(self.path, self._text)
-            self._site = LazySite(_bind(self.path), self._app)
+            self._site = LazySite(
+                _bind(self.path), self._app, failed=partial(self._handler.errors.note, InternalPart.CONTROL)
+            )
             self._site.start()
         except (OSError, EnvironmentRefused) as error:
             await self.stop()

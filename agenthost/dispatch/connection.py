@@ -76,9 +76,9 @@ class Connection:
             pinged = False
             match frame.type:
                 case aiohttp.WSMsgType.BINARY:
-                    return self._decode(frame.data)
+                    return wire.decode(frame.data)
                 case aiohttp.WSMsgType.TEXT:
-                    raise ConnectionLost(f"{self._shown} sent text where the worker protocol is binary")
+                    return wire.Unreadable(error="text where the worker protocol is binary")
                 case _:
                     raise ConnectionLost(f"{self._shown} closed the connection ({_why_closed(self._socket)})")
 
@@ -91,18 +91,14 @@ class Connection:
             raise ConnectionLost(
                 f"{self._shown} accepted the connection but did not answer the registration in {REGISTER_SECONDS:.0f} s"
             ) from None
+        if isinstance(event, wire.Unreadable):
+            raise ConnectionLost(f"{self._shown} sent {event.error}; is it a LiveKit server?")
         if not isinstance(event, wire.Registered):
             raise ConnectionLost(f"{self._shown} answered the registration with {type(event).__name__}")
         return event
 
     async def close(self) -> None:
         await self._socket.close()
-
-    def _decode(self, data: bytes) -> ServerEvent:
-        try:
-            return wire.decode(data)
-        except ValueError as error:
-            raise ConnectionLost(f"{self._shown} sent what is {error}; is it a LiveKit server?") from error
 
 
 async def connect(session: aiohttp.ClientSession, address: ServerAddress) -> Connection:

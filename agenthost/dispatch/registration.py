@@ -7,12 +7,12 @@
     REGISTERED: the server has shown that it knows this worker and its load. Its answer to `register` comes before that.
 
 Runs on the host's loop. It speaks the worker protocol and keeps the socket open, with jittered back-off, for ever;
-what to answer and what to do with a job it leaves to the `Desk` it is given.
+what to answer and what to do with a job it leaves to the `Offers` it is given. One message that cannot be handled
+changes nothing for those before and after it.
 """
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Protocol
@@ -20,12 +20,13 @@ from typing import Protocol
 from msgspec import Struct
 
 from agenthost.dispatch import wire
-from agenthost.dispatch.accepted import ASSIGNMENT_SECONDS, AcceptedOffers, Reserving
 from agenthost.dispatch.connection import REGISTER_SECONDS, Connection
 from agenthost.dispatch.receipts import Receipts
 from agenthost.errors import ConnectionLost, RegistrationRefused
-from agenthost.jobs import Accept, Assignment, JobStatus, Offer, Reject
+from agenthost.internal_errors import InternalErrors
+from agenthost.jobs import Accept, JobStatus, Offer, Reject
 from agenthost.logs.events import EventLogger
+from agenthost.metrics import InternalPart
 from agenthost.plan import RegistrationKey
 from agenthost.restarts import STABLE_AFTER_SECONDS, reconnect_delay
 from agenthost.version import __version__
@@ -48,17 +49,23 @@ class LoadReport(Struct, frozen=True, kw_only=True):
     jobs: int
 
 
-class Desk(Reserving, Protocol):
-    """Who decides about offers and runs the jobs of one registration."""
+class Offers(Protocol):
+    """Who decides about the offers of one registration, and has the jobs that come of them."""
 
-    async def answer(self, offer: Offer) -> Accept | Reject:
-        """Within the deadline of an offer; never raises."""
+    async def answer(self, offer: Offer, registration: "Registration") -> Accept | Reject | None:
+        """Within the deadline of an offer; never raises. None: the server has its answer already."""
 
-    def assigned(self, assignment: Assignment, registration: "Registration") -> None:
-        """The job is ours; what becomes of it is reported to this registration."""
+    def unanswerable(self, job_id: str) -> None:
+        """An accept that cannot be put on the wire; the server hears a reject."""
 
-    def terminated(self, job_id: str) -> None:
+    def assigned(self, event: wire.Assigned, registration: "Registration") -> None:
+        """The server gave us the job; what becomes of it is reported to this registration."""
+
+    def terminated(self, job_id: str, registration: "Registration") -> None:
         """The server ended the job."""
+
+    def lost(self, registration: "Registration") -> None:
+        """The connection is lost: what was accepted on it will not be assigned."""
 
 
 class Registration:
@@ -69,7 +76,8 @@ class Registration:
         key: RegistrationKey,
         *,
         connect: Callable[[], Awaitable[Connection]],
-        desk: Desk,
+        offers: Offers,
+        errors: InternalErrors,
         log: EventLogger,
         on_change: Callable[[], None],
     ) -> None:
@@ -78,13 +86,13 @@ class Registration:
         self.worker_id = ""
         self.reason = "not registered yet"
         self._connect = connect
-        self._desk = desk
+        self._offers = offers
+        self._errors = errors
         self._log = log
         self._on_change = on_change
         self._connection: Connection | None = None
         self._registered_at: float | None = None  # on this connection, or the one that has just been lost
         self._retired = False
-        self._accepted = AcceptedOffers(desk)
         self._load = LoadReport(full=False, fraction=0.0, jobs=0)
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
         self._receipts = Receipts()
@@ -109,6 +117,9 @@ class Registration:
                 self._lost(str(error))
             except ConnectionLost as error:
                 self._lost(str(error))
+            except Exception as error:
+                self._errors.note(InternalPart.CONNECTION, error, agent_name=self.key.agent_name)
+                self._lost(f"an error inside the host: {error!r}")
             if self.is_closed():
                 return
             if self._retired:
@@ -194,7 +205,8 @@ class Registration:
             lost = _first(group)
         finally:
             self._connection = None
-            self._accepted.abandon()
+            with self._errors.contained(InternalPart.CONNECTION, agent_name=self.key.agent_name):
+                self._offers.lost(self)
             await connection.close()
         if lost is not None and not self.is_closed():
             raise lost
@@ -239,38 +251,42 @@ class Registration:
     async def _receive(self, connection: Connection, tasks: asyncio.TaskGroup) -> None:
         while True:
             event = await connection.receive()
-            match event:
-                case Offer():
-                    tasks.create_task(self._answer(event))
-                case wire.Assigned():
-                    self._assigned(event)
-                case wire.Terminated():
-                    self._desk.terminated(event.job_id)
-                case wire.Ignored():
-                    self._log.debug("message ignored", kind=event.kind)
-                case wire.Pong():
-                    self._receipts.answered(event.number)
-                case wire.Registered():
-                    pass
+            with self._errors.contained(InternalPart.MESSAGE, kind=type(event).__name__):
+                self._handle(event, tasks)
+
+    def _handle(self, event: wire.ServerEvent, tasks: asyncio.TaskGroup) -> None:
+        match event:
+            case Offer():
+                tasks.create_task(self._answer(event))
+            case wire.Assigned():
+                self._offers.assigned(event, self)
+            case wire.Terminated():
+                self._offers.terminated(event.job_id, self)
+            case wire.Ignored():
+                self._log.debug("message ignored", kind=event.kind)
+            case wire.Unreadable():
+                self._log.warning(
+                    "message not understood", error=f"the server sent {event.error}", effect="it is ignored"
+                )
+            case wire.Pong():
+                self._receipts.answered(event.number)
+            case wire.Registered():
+                pass
 
     async def _answer(self, offer: Offer) -> None:
-        received = time.time()
-        answer = await self._desk.answer(offer)
-        if isinstance(answer, Accept):
-            self._accepted.add(offer, answer, received=received)
-        self._outgoing.put_nowait(wire.answer(offer.job_id, answer))
+        with self._errors.contained(InternalPart.OFFER, job_id=offer.job_id):
+            answer = await self._offers.answer(offer, self)
+            if answer is not None:
+                self._outgoing.put_nowait(self._worded(offer, answer))
 
-    def _assigned(self, event: wire.Assigned) -> None:
-        assignment = self._accepted.take(event)
-        if assignment is None:
-            self.report_job(
-                event.offer.job_id,
-                JobStatus.FAILED,
-                f"assigned later than {ASSIGNMENT_SECONDS:.0f} s after it was accepted",
-            )
-            self._log.error("job assigned too late", job_id=event.offer.job_id, room=event.offer.room.name)
-            return
-        self._desk.assigned(assignment, self)
+    def _worded(self, offer: Offer, answer: Accept | Reject) -> bytes:
+        """The answer's message; a reject where it cannot be made, so that the server asks somebody else."""
+        try:
+            return wire.answer(offer.job_id, answer)
+        except Exception as error:
+            self._errors.note(InternalPart.OFFER, error, job_id=offer.job_id)
+            self._offers.unanswerable(offer.job_id)
+            return wire.answer(offer.job_id, Reject(reason="host error"))
 
     def _lost(self, reason: str) -> None:
         self.reason = reason

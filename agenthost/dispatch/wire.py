@@ -1,7 +1,7 @@
 """The worker protocol's bytes to our values and back; the only module of the host that imports livekit.protocol.
 
 Source of the messages: `livekit_agent.proto` of livekit/protocol. What a server says that we do not know is
-`Ignored`, never an error: a newer server must not end a host. Bytes that are no message at all raise ValueError.
+`Ignored`, never an error: a newer server must not end a host. Bytes that are no message at all are `Unreadable`.
 """
 
 from google.protobuf.message import DecodeError
@@ -60,16 +60,22 @@ class Ignored(Struct, frozen=True, kw_only=True):
     kind: str
 
 
-ServerEvent = Registered | Offer | Assigned | Terminated | Pong | Ignored
+class Unreadable(Struct, frozen=True, kw_only=True):
+    """A frame that this host can make nothing of; `error` goes on after "the server sent"."""
+
+    error: str
+
+
+ServerEvent = Registered | Offer | Assigned | Terminated | Pong | Ignored | Unreadable
 
 
 def decode(data: bytes) -> ServerEvent:
-    """One binary frame of the server. Raises ValueError when it is not a ServerMessage."""
+    """One binary frame of the server."""
     message = agent.ServerMessage()
     try:
         message.ParseFromString(data)
-    except DecodeError as error:
-        raise ValueError("not a LiveKit server message") from error
+    except DecodeError:
+        return Unreadable(error="what is not a LiveKit server message")
     match message.WhichOneof("message"):
         case "register":
             info = message.register.server_info

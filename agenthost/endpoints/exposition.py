@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from agenthost.jobs import OutcomeKind
-from agenthost.metrics import RECOVERY_CAUSES, Metrics
+from agenthost.metrics import RECOVERY_CAUSES, InternalPart, Metrics
 from agenthost.status import AgentStatus, HostState, HostStatus
 
 _AGENT_GAUGES: tuple[tuple[str, str, Callable[[AgentStatus], float]], ...] = (
@@ -80,6 +80,7 @@ class _HostCollector(Collector):
         yield self._offers()
         yield self._recoveries()
         yield self._given_up()
+        yield self._internal_errors()
         yield CounterMetricFamily(
             "agenthost_log_lines_dropped",
             "Lines that were lost because more was logged than could be written",
@@ -122,6 +123,13 @@ class _HostCollector(Collector):
         family = CounterMetricFamily("agenthost_jobs_given_up", text, labels=["agent"])
         for agent in self._status.agents:
             family.add_metric([agent.id], self._metrics.jobs_given_up(agent.id))
+        return family
+
+    def _internal_errors(self) -> Metric:
+        text = "Errors of agenthost itself that were contained; each has a traceback in the log"
+        family = CounterMetricFamily("agenthost_internal_errors", text, labels=["part"])
+        for part in InternalPart:
+            family.add_metric([part.value], self._metrics.internal_errors(part))
         return family
 
 

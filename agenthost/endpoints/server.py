@@ -11,6 +11,7 @@ Runs on the host's event loop.
 import ipaddress
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
@@ -18,8 +19,9 @@ from msgspec import to_builtins
 from agenthost.config.model import HttpConfig
 from agenthost.endpoints.ports import refusal
 from agenthost.errors import EnvironmentRefused
+from agenthost.internal_errors import InternalErrors
 from agenthost.lazy_site import LazySite
-from agenthost.metrics import Metrics
+from agenthost.metrics import InternalPart, Metrics
 from agenthost.status import HostStatus
 
 if TYPE_CHECKING:
@@ -29,10 +31,13 @@ if TYPE_CHECKING:
 class Endpoints:
     """`status` is asked once per request. `listen` with host None: no server, and `start` returns None."""
 
-    def __init__(self, listen: HttpConfig, status: Callable[[], HostStatus], metrics: Metrics) -> None:
+    def __init__(
+        self, listen: HttpConfig, status: Callable[[], HostStatus], metrics: Metrics, errors: InternalErrors
+    ) -> None:
         self._listen = listen
         self._status = status
         self._metrics = metrics
+        self._errors = errors
         self._site: LazySite | None = None
 
     async def start(self) -> tuple[str, int] | None:
@@ -41,7 +46,7 @@ class Endpoints:
             return None
         try:
             bound = _bind(self._listen.host, self._listen.port)
-            self._site = LazySite(bound, self._app)
+            self._site = LazySite(bound, self._app, failed=partial(self._errors.note, InternalPart.HTTP))
             self._site.start()
         except OSError as error:
             await self.stop()

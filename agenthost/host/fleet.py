@@ -1,6 +1,6 @@
 """`Fleet`: the agents of a host and everything they share; what a reload replaces is replaced here.
 
-Runs on the host's loop. `plan`, `agents` and `around` always belong together: `adopt` changes the three in one step.
+Runs on the host's loop. Plan, agents and `around` always belong together: `adopt` changes the three in one step.
 """
 
 import os
@@ -9,19 +9,18 @@ from pathlib import Path
 
 from agenthost import kernel
 from agenthost.code_values import CodeValues
-from agenthost.config.model import Config, LiveKitConfig, LoadLimits
-from agenthost.host.desk import OfferDesk
+from agenthost.config.model import Config, LiveKitConfig
+from agenthost.dispatch.registration import Offers
+from agenthost.host.current import Current
 from agenthost.host.generation import Generation, Surroundings
 from agenthost.host.hosted_agent import HostedAgent
+from agenthost.host.jobs.registry import JobRegistry
 from agenthost.host.load_control import LoadControl
 from agenthost.host.registrar import Registrar
-from agenthost.host.running_jobs import RunningJobs
-from agenthost.host.slots import Slots
 from agenthost.host.tasks import Tasks
 from agenthost.ipc.messages import BaseSpec
-from agenthost.jobs import JobType, Offer
+from agenthost.jobs import JobType
 from agenthost.logs.events import get_logger
-from agenthost.metrics import Metrics
 from agenthost.plan import Plan
 from agenthost.processes.base import Base
 from agenthost.processes.base_exec import BaseProcess, HostIdentity, base_environment, exec_base
@@ -40,34 +39,43 @@ REJOIN_SECONDS = 0.5
 
 
 class Fleet:
-    """Begins empty, with a plan but no agents; `closed` says why no offer is accepted ("" while they are).
-
-    `missed` is called with every offer that this host would have taken and could not, and the agent it was made to;
-    `terminated` with every job that the server ends.
-    """
+    """Begins with the plan of `current`, and no agents."""
 
     def __init__(
-        self, plan: Plan, *, first_base: BaseProcess, home: ProcessHome, tasks: Tasks, closed: Callable[[], str]
+        self,
+        current: Current,
+        *,
+        jobs: JobRegistry,
+        load: LoadControl,
+        registrar: Registrar,
+        offers_to: Callable[[HostedAgent], Offers],
+        first_base: BaseProcess,
+        home: ProcessHome,
+        tasks: Tasks,
     ) -> None:
-        self.plan = plan
-        self.agents: Mapping[str, HostedAgent] = {}
+        self.current = current
+        self.jobs = jobs
+        self.load = load
+        self.registrar = registrar
+        self.offers_to = offers_to
         self.retired: set[Generation] = set()
-        self.slots = Slots()
-        self.metrics = Metrics()
-        self.jobs = RunningJobs(metrics=self.metrics, log=get_logger("jobs"), oom=home.oom, on_end=self._job_ended)
-        self.registrar: Registrar
-        self.missed: Callable[[HostedAgent, Offer], None] = lambda receiver, offer: None
-        self.terminated: Callable[[str], None] = lambda job_id: None
         self._identity = first_base.identity
         self._first_base: BaseProcess | None = first_base
         self._home = home
         self._tasks = tasks
-        self.closed = closed
         self.base_code: Mapping[Path, str] = {}
-        self.around = self.surroundings(plan, new_base=True)
-        self.load = LoadControl(
-            LoadLimits(), agents=lambda: self.agents, slots=self.slots, closed=closed, log=get_logger("load")
-        )
+        self.around = self.surroundings(current.plan, new_base=True)
+        jobs.on_end(lambda _: self._forget_empty())
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force."""
+        return self.current.plan
+
+    @property
+    def agents(self) -> Mapping[str, HostedAgent]:
+        """The agents in force, by id."""
+        return self.current.agents
 
     def surroundings(self, plan: Plan, *, new_base: bool) -> Surroundings:
         """What generations of `plan` start in; with a base of its own if what the base imported has changed."""
@@ -82,22 +90,6 @@ class Fleet:
             livekit=config.livekit,
         )
 
-    def desk(self, agent: HostedAgent) -> OfferDesk:
-        """Who answers the offers of `agent`'s registration."""
-        return OfferDesk(
-            agent,
-            agents=lambda: self.agents,
-            slots=self.slots,
-            closed=self.closed,
-            missed=lambda receiver, offer: self.missed(receiver, offer),
-            terminated=lambda job_id: self.terminated(job_id),
-            load=self.load,
-            jobs=self.jobs,
-            timezone=lambda: self.plan.config.timezone,
-            metrics=self.metrics,
-            log=get_logger("dispatch"),
-        )
-
     def code_values(self) -> dict[str, CodeValues]:
         """What the running code for livekit-agents says about how it is hosted, by agent id."""
         generations = {key: agent.generation for key, agent in self.agents.items()}
@@ -106,7 +98,7 @@ class Fleet:
     def adopt(self, plan: Plan, agents: Mapping[str, HostedAgent], around: Surroundings) -> None:
         """From now on this is the fleet; the base of before ends if it is another one."""
         old = self.around
-        self.plan, self.agents, self.around = plan, agents, around
+        self.current.plan, self.current.agents, self.around = plan, agents, around
         self.base_code = digests(map(Path, around.base.modules))
         watches = plan.config.reload.watch or plan.config.reload.paths
         around.base.rests = not watches  # somebody who edits waits for each template
@@ -136,16 +128,16 @@ class Fleet:
 
     def rejoin(self) -> None:
         """Have the jobs that run on replaced code come back on the new one, where a dispatch is one job."""
-        for job in self.jobs.all():
-            agent = self.agents.get(job.order.agent)
-            if agent is None or agent.config.type is not JobType.ROOM or not job.order.assignment.offer.dispatch_id:
+        for job in self.jobs.running():
+            agent = self.agents.get(job.agent)
+            if agent is None or agent.config.type is not JobType.ROOM or not job.offer.dispatch_id:
                 continue
-            if job.order.generation != agent.generation.number:
-                job.stop(REJOIN, grace_seconds=REJOIN_SECONDS)
+            if job.running is not None and not job.is_on(agent.generation):
+                job.running.stop(REJOIN, grace_seconds=REJOIN_SECONDS)
 
     def keep(self, generation: Generation) -> None:
         """Have a generation keep its idle processes."""
-        self._tasks.create_task(generation.run())
+        self._tasks.keep(generation.run)
 
     def retire(self, generation: Generation) -> None:
         """Give it no more jobs; those it has end by themselves."""
@@ -163,15 +155,10 @@ class Fleet:
             await agent.generation.retire()
         await self.around.base.close()
 
-    def _job_ended(self) -> None:
-        self.registrar.close_idle()
-        self._forget_empty()
-
     def _forget_empty(self) -> None:
         for generation in list(self.retired):
             # What it has started for an offer may still become a job.
-            reserved = generation.pool.statistics().reserved
-            if not reserved and not self.jobs.of_generation(generation.plan.id, generation.number):
+            if not generation.pool.statistics().reserved and not self.jobs.needs(generation):
                 self.retired.discard(generation)
 
     def _new_base(self, config: Config) -> Base:

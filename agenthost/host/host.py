@@ -10,6 +10,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from msgspec.structs import replace
@@ -20,22 +21,29 @@ from agenthost.errors import ExitCode
 from agenthost.host.commands import Command, Failed, Started
 from agenthost.host.comparison import Read, reload_paths
 from agenthost.host.connector import HostConnector
+from agenthost.host.current import Current
 from agenthost.host.drain import drain
 from agenthost.host.fleet import Fleet
 from agenthost.host.host_status import host_status
-from agenthost.host.household import recovery_of
+from agenthost.host.hosted_agent import HostedAgent
+from agenthost.host.jobs.admission import Admission
+from agenthost.host.jobs.offers import OfferHandler
+from agenthost.host.jobs.registry import JobRegistry
+from agenthost.host.load_control import LoadControl
 from agenthost.host.reconciler import UnusableCode, start
+from agenthost.host.recovery_view import RecoveryView
 from agenthost.host.registrar import Registrar
 from agenthost.host.reloading import Reloader
 from agenthost.host.surfaces import Surfaces
 from agenthost.host.tasks import Tasks
+from agenthost.internal_errors import InternalErrors
 from agenthost.logs.events import get_logger
 from agenthost.logs.setup import LogSystem
+from agenthost.metrics import InternalPart, Metrics
 from agenthost.plan import Plan
 from agenthost.processes.base_exec import BaseProcess
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import Reaper
-from agenthost.recovery.recovery import Recovery
 from agenthost.signals import Signalled, listen
 from agenthost.status import HostState, HostStatus, PlanReport, ReloadReport
 from agenthost.watching.watcher import Watcher
@@ -68,13 +76,15 @@ class Host:
         waits_for_edit: bool = False,
         spare_pids: tuple[int, ...] = (),
     ) -> None:
-        self.state = HostState.STARTING
         self.surfaces: Surfaces
         self.started_at = time.time()
         self.fleet: Fleet
-        self._recovery: Recovery
+        self._recovery: RecoveryView
         self._watcher: Watcher | None = None
+        self._current = Current(plan)
         self._first_plan = plan
+        self._metrics = Metrics()
+        self.errors = InternalErrors(self._metrics, get_logger("host"))
         self._first_base = base
         self._read = read
         self._hang_up_reloads = hang_up_reloads
@@ -89,33 +99,50 @@ class Host:
         self._spare_pids = spare_pids
 
     async def run(self) -> ExitCode:
-        """Start, serve until told to end, drain. Raises EntrypointError, RegistrationRefused, EnvironmentRefused …"""
+        """Start, serve until told to end, drain. Raises EntrypointError, RegistrationRefused, EnvironmentRefused …
+
+        A host that fails does not end its calls with it: it drains, too. One that fails after its start says why in the
+        log, and ends with FAILURE.
+        """
         async with self._surroundings() as tasks:
-            starting = tasks.create_task(self._start(tasks))
+            starting = tasks.essential(self._start(tasks))
+            failure: Exception | None = None
             while True:
                 match await self._commands.get():
                     case Started():
-                        self.state = HostState.RUNNING
+                        self._current.state = HostState.RUNNING
                         self._on_started(self)
                     case Failed(error):
-                        raise error
+                        failure = error
+                        break
                     case Signalled.HANG_UP:
                         self.reloader.want()
                     case Signalled.TERMINATE:
-                        starting.cancel()
-                        self._tell_draining()
                         break
-            self.state = HostState.DRAINING
-            self.reloader.give_up()
-            self.fleet.load.report()
-            code = await drain(self.fleet.jobs, self._commands)
-            await self._recovery.settle()
-            return code
+            starting.cancel()
+            return await self._end(failure)
+
+    async def _end(self, failure: Exception | None) -> ExitCode:
+        """Take nothing new, and wait for what is there."""
+        was_running = self._current.state is HostState.RUNNING
+        self._current.state = HostState.DRAINING
+        self.reloader.give_up()
+        self.fleet.load.report()
+        jobs = len(self.fleet.jobs.accepted())
+        if failure is not None and was_running:
+            _log.error("host failed", exc_info=failure, effect="it drains, and ends when its last job has")
+        if failure is None or jobs:
+            hint = {"hint": "they end by themselves; another signal ends them now"} if jobs else {}
+            _log.bind(**hint).info("draining", jobs=jobs)
+        code = await drain(self.fleet.jobs, self._commands)
+        await self._recovery.recovery.settle()
+        if failure is not None and not was_running:
+            raise failure
+        return ExitCode.FAILURE if failure is not None else code
 
     def status(self) -> HostStatus:
         return host_status(
             self.fleet,
-            state=self.state,
             started_at=self.started_at,
             last_reload=self.reloader.last,
             log_lines_dropped=self._logs.queue.dropped,
@@ -129,14 +156,9 @@ class Host:
 
     def stop(self, *, now: bool) -> None:
         """As the first signal; `now`: as the second."""
-        signals = {HostState.STARTING: 1, HostState.RUNNING: 2 if now else 1}.get(self.state, 1 if now else 0)
+        signals = {HostState.STARTING: 1, HostState.RUNNING: 2 if now else 1}.get(self._current.state, 1 if now else 0)
         for _ in range(signals):
             self._commands.put_nowait(Signalled.TERMINATE)
-
-    def _tell_draining(self) -> None:
-        jobs = len(self.fleet.jobs.all())
-        hint = {"hint": "they end by themselves; another signal ends them now"} if jobs else {}
-        _log.bind(**hint).info("draining", jobs=jobs)
 
     def _signalled(self, signalled: Signalled) -> None:
         hung_up = signalled is Signalled.HANG_UP and not self._hang_up_reloads
@@ -145,22 +167,19 @@ class Host:
     @contextlib.asynccontextmanager
     async def _surroundings(self) -> AsyncIterator[Tasks]:
         """Everything that must be there before the first agent and gone after the last job; cleans up half a start."""
+        asyncio.get_running_loop().set_exception_handler(self._loop_failed)
         kernel.become_subreaper()
         kernel.refuse_inspection()  # it has the API secret, and jobs run as its user
-        tasks = Tasks(lambda error: self._commands.put_nowait(Failed(error)))
+        tasks = Tasks(self.errors, failed=lambda error: self._commands.put_nowait(Failed(error)))
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._kill_what_is_left)
             self._reaper.start()
             stack.callback(self._reaper.stop)
             stack.enter_context(listen(self._signalled))
-            home = ProcessHome(reaper=self._reaper, log=get_logger("processes"))
-            self.fleet = Fleet(
-                self._first_plan, first_base=self._first_base, home=home, tasks=tasks, closed=self._closed
-            )
-            self.surfaces = Surfaces(self, status=self.status, metrics=self.fleet.metrics)
-            stack.push_async_callback(self.fleet.close)
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=HostConnector()))
-            self.fleet.registrar = Registrar(session, tasks=tasks, jobs=self.fleet.jobs)
+            self._build(session, tasks)
+            self.surfaces = Surfaces(self, status=self.status, metrics=self._metrics)
+            stack.push_async_callback(self.fleet.close)
             self.reloader = Reloader(
                 self.fleet,
                 read=self._read,
@@ -169,11 +188,44 @@ class Host:
                 applied=self._reloaded,
                 told=self._reload_told,
             )
-            self._recovery = recovery_of(self.fleet, session, tasks)
             stack.push_async_callback(tasks.cancel)
             stack.push_async_callback(self.fleet.registrar.close)
             yield tasks
-            self.state = HostState.STOPPED
+            self._current.state = HostState.STOPPED
+
+    def _build(self, session: aiohttp.ClientSession, tasks: Tasks) -> None:
+        """The parts of the host, each with those that it needs."""
+        current, metrics, errors = self._current, self._metrics, self.errors
+        home = ProcessHome(reaper=self._reaper, log=get_logger("processes"))
+        jobs = JobRegistry(metrics=metrics, errors=errors, oom=home.oom, log=get_logger("jobs"))
+        load = LoadControl(current, jobs, log=get_logger("load"))
+        admission = Admission(current, jobs, load)
+        self._recovery = lost = RecoveryView(
+            current, jobs, admission, session=session, tasks=tasks, metrics=metrics, errors=errors
+        )
+
+        def offers_to(agent: HostedAgent) -> OfferHandler:
+            return OfferHandler(
+                agent,
+                current=current,
+                jobs=jobs,
+                admission=admission,
+                load=load,
+                lost=lost,
+                metrics=metrics,
+                errors=errors,
+            )
+
+        self.fleet = Fleet(
+            current,
+            jobs=jobs,
+            load=load,
+            registrar=Registrar(session, tasks=tasks, jobs=jobs, errors=errors),
+            offers_to=offers_to,
+            first_base=self._first_base,
+            home=home,
+            tasks=tasks,
+        )
 
     async def _start(self, tasks: Tasks) -> None:
         """Open HTTP, prove the agents' code, register; then say so. Anything that fails ends the host with it."""
@@ -182,13 +234,13 @@ class Host:
         await self.surfaces.open_http(config)
         if dies_as_one():
             _log.warning("out of memory would end this host, too", reason=_OOM_GROUP, hint=_OOM_HINT)
-        tasks.create_task(self.fleet.jobs.supervise())
-        tasks.create_task(self.fleet.load.run())
+        tasks.keep(self.fleet.jobs.supervise)
+        tasks.keep(self.fleet.load.run)
         up = await self._start_agents(self._first_plan)
         # What is loaded now lives as long as the host; the collector need not look at it again.
         gc.freeze()
-        tasks.create_task(self.reloader.run())
-        self._recovery.start()
+        tasks.keep(self.reloader.run)
+        self._recovery.recovery.start()
         await self.surfaces.open_control(config)
         tasks.at_end(self._stop_watching)
         self._watch()
@@ -249,11 +301,13 @@ class Host:
             self._logs.apply(self.fleet.plan.config.log)
 
     def _no_reload(self) -> str:
-        return "" if self.state is HostState.RUNNING or self._reload_starts else self.state.value
+        state = self._current.state
+        return "" if state is HostState.RUNNING or self._reload_starts else state.value
 
-    def _closed(self) -> str:
-        """Why no offer is accepted now; "" when they are."""
-        return "draining" if self.state in (HostState.DRAINING, HostState.STOPPED) else ""
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody else caught: an error in a callback, or in a task that nobody waits for."""
+        error = context.get("exception") or RuntimeError(context["message"])
+        self.errors.note(InternalPart.EVENT_LOOP, error, reason=context["message"])
 
     def _kill_what_is_left(self) -> None:
         """Templates leave by themselves when their sockets close; a user's daemon would not."""

@@ -11,7 +11,6 @@ from agenthost.host.load_control import HOST
 from agenthost.status import (
     AgentStatus,
     GenerationStatus,
-    HostState,
     HostStatus,
     LoadPart,
     RegistrationStatus,
@@ -21,16 +20,16 @@ from agenthost.version import __version__
 
 
 def host_status(
-    fleet: Fleet, *, state: HostState, started_at: float, last_reload: ReloadStatus | None, log_lines_dropped: int
+    fleet: Fleet, *, started_at: float, last_reload: ReloadStatus | None, log_lines_dropped: int
 ) -> HostStatus:
     parts = fleet.load.parts(HOST)
     return HostStatus(
-        state=state,
+        state=fleet.current.state,
         version=__version__,
         agents=(*(_agent_status(agent, fleet) for agent in fleet.agents.values()), *_removed(fleet)),
         started_at=started_at,
         slots_total=fleet.plan.load.max_jobs,
-        slots_used=fleet.slots.used,
+        slots_used=fleet.jobs.slots_used,
         full=fleet.load.is_full(HOST),
         load=_largest(parts),
         load_parts=parts,
@@ -57,7 +56,7 @@ def _agent_status(agent: HostedAgent, fleet: Fleet) -> AgentStatus:
         idle=pool.idle,
         failures=pool.failures,
         slots_total=agent.config.load.max_jobs,
-        slots_used=fleet.slots.used_by(agent.id),
+        slots_used=fleet.jobs.slots_of(agent.id),
         full=fleet.load.is_full(agent.id),
         load=_largest(parts),
         load_parts=parts,
@@ -71,7 +70,7 @@ def _removed(fleet: Fleet) -> Iterator[AgentStatus]:
     for key in dict.fromkeys(one.plan.id for one in fleet.retired if one.plan.id not in fleet.agents):
         generations = _generations(key, fleet, None)
         newest = max((one for one in fleet.retired if one.plan.id == key), key=lambda one: one.number)
-        used = fleet.slots.used_by(key)
+        used = fleet.jobs.slots_of(key)
         yield AgentStatus(
             id=key,
             agent_name=newest.config.agent_name,
@@ -92,7 +91,7 @@ def _generations(agent: str, fleet: Fleet, current: Generation | None) -> tuple[
     return tuple(
         GenerationStatus(
             number=one.number,
-            jobs=fleet.jobs.of_generation(agent, one.number),
+            jobs=fleet.jobs.of_generation(one),
             since=one.born,
             current=one is current,
         )
@@ -110,7 +109,7 @@ def _registrations(agent: str, fleet: Fleet, current: Registration | None) -> tu
             url=one.key.server.url,
             state="draining" if one is not current else one.state.value,
             worker_id=one.worker_id,
-            jobs=fleet.jobs.over(one),
+            jobs=len(fleet.jobs.over(one)),
         )
         for one in (*([current] if current is not None else []), *old)
     )

@@ -7,7 +7,6 @@ them over their limit for two seconds.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct, field
@@ -16,9 +15,10 @@ from agenthost.config.model import LoadLimits
 from agenthost.dispatch.registration import LoadReport, Registration
 from agenthost.errors import ProcessFailed
 from agenthost.host.brake import Brake, worth_reporting
+from agenthost.host.current import Current
 from agenthost.host.hosted_agent import HostedAgent
+from agenthost.host.jobs.registry import JobRegistry
 from agenthost.host.machine_load import MachineLoad, MachineSampler
-from agenthost.host.slots import Slots
 from agenthost.logs.events import EventLogger
 from agenthost.status import LoadPart
 
@@ -53,34 +53,26 @@ class _Sent(Struct):
 
 
 class LoadControl:
-    """`agents` gives all agents by id; `closed` says why nothing new is taken ("" while it is)."""
+    """Begins without limits; `tune` takes over those of the plan in force."""
 
-    def __init__(
-        self,
-        limits: LoadLimits,
-        *,
-        agents: Callable[[], Mapping[str, HostedAgent]],
-        slots: Slots,
-        closed: Callable[[], str],
-        log: EventLogger,
-    ) -> None:
-        self._agents = agents
-        self._slots = slots
-        self._closed = closed
+    def __init__(self, current: Current, jobs: JobRegistry, *, log: EventLogger) -> None:
+        self._current = current
+        self._jobs = jobs
         self._log = log
         self._scopes: dict[str, _Scope] = {}
         self._sent: WeakKeyDictionary[Registration, _Sent] = WeakKeyDictionary()
         self._tuned = asyncio.Event()
-        self.tune(limits)
+        self.tune(LoadLimits())
         self._machine = MachineLoad(cpu=None, memory=None)
         self._sampler = MachineSampler()
+        jobs.on_end(lambda _: self.report())
 
     def tune(self, limits: LoadLimits) -> None:
         """Take over the host's limits and those of all agents there are now; brakes that are on stay on.
 
         What that makes of the load is told without delay: somebody may wait for it.
         """
-        wanted = {HOST: limits} | {key: agent.config.load for key, agent in self._agents().items()}
+        wanted = {HOST: limits} | {key: agent.config.load for key, agent in self._current.agents.items()}
         self._scopes = {key: self._scopes.get(key) or _Scope(own) for key, own in wanted.items()}
         for key, own in wanted.items():
             self._scopes[key].limits = own
@@ -111,13 +103,13 @@ class LoadControl:
 
     def report(self) -> None:
         """Tell every registration its load, if it is worth a message."""
-        for agent in self._agents().values():
+        for agent in self._current.agents.values():
             self._report(agent)
 
     def parts(self, key: str) -> tuple[LoadPart, ...]:
         """Every limit of the scope and how much of it is used."""
         scope = self._scopes[key]
-        used = self._slots.used if key == HOST else self._slots.used_by(key)
+        used = self._jobs.slots_used if key == HOST else self._jobs.slots_of(key)
         limits = scope.limits
         custom = limits.custom
         candidates = (
@@ -136,8 +128,8 @@ class LoadControl:
         """What the server shall know of the worker of `agent`: full when it, the host, or all its targets are."""
         targets = agent.targets or {agent.id}
         fraction = max(self._fraction(HOST), min(self._fraction(target) for target in targets))
-        blocked = bool(self._closed()) or self.is_full(HOST) or all(self.is_full(target) for target in targets)
-        return LoadReport(full=blocked, fraction=min(1.0, fraction), jobs=self._slots.used_for(agent.id))
+        blocked = bool(self._current.closed) or self.is_full(HOST) or all(self.is_full(target) for target in targets)
+        return LoadReport(full=blocked, fraction=min(1.0, fraction), jobs=self._jobs.slots_for(agent.id))
 
     def _fraction(self, key: str) -> float:
         return max((part.fraction for part in self.parts(key)), default=0.0)
@@ -176,14 +168,14 @@ class LoadControl:
         self._report(agent)
 
     async def _ask_custom(self) -> None:
-        asking = [agent for agent in self._agents().values() if agent.config.load.custom is not None]
+        asking = [agent for agent in self._current.agents.values() if agent.config.load.custom is not None]
         await asyncio.gather(*(self._ask(agent) for agent in asking))
 
     async def _ask(self, agent: HostedAgent) -> None:
         """The last value stays when there is no answer in time."""
         assert agent.hook is not None
         try:
-            answer = await agent.hook.ask_load(self._slots.used_by(agent.id), seconds=CUSTOM_SECONDS)
+            answer = await agent.hook.ask_load(self._jobs.slots_of(agent.id), seconds=CUSTOM_SECONDS)
         except (TimeoutError, ProcessFailed) as error:
             self._tell_failure(agent.id, str(error) or "no answer in time")
             return

@@ -66,8 +66,8 @@ async def start(fleet: Fleet, plan: Plan) -> None:
     async def register(agent: HostedAgent) -> None:
         if agent.plan.registration is not None:
             load = fleet.load.load_of(agent)
-            desk = fleet.desk(agent)
-            agent.registration = await fleet.registrar.open(agent.id, agent.plan.registration, desk=desk, load=load)
+            offers = fleet.offers_to(agent)
+            agent.registration = await fleet.registrar.open(agent.id, agent.plan.registration, offers=offers, load=load)
 
     await asyncio.gather(*map(register, fleet.agents.values()))
     fleet.load.report()
@@ -141,9 +141,9 @@ async def _open_registrations(fleet: Fleet, prepared: Prepared) -> None:
 
     async def open_one(agent: AgentPlan) -> None:
         if agent.registration is not None:
-            desk = fleet.desk(prepared.agents.get(agent.id) or fleet.agents[agent.id])
+            offers = fleet.offers_to(prepared.agents.get(agent.id) or fleet.agents[agent.id])
             prepared.registrations[agent.id] = await fleet.registrar.open_surely(
-                agent.id, agent.registration, desk=desk, load=_NOT_YET
+                agent.id, agent.registration, offers=offers, load=_NOT_YET
             )
 
     results = await asyncio.gather(*map(open_one, wanted), return_exceptions=True)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 
 import aiohttp
 
-from agenthost.dispatch.accepted import ASSIGNMENT_SECONDS
 from agenthost.dispatch.connection import Connection, ServerAddress, connect
-from agenthost.dispatch.registration import Desk, LoadReport, Registration, RegistrationState
+from agenthost.dispatch.registration import LoadReport, Offers, Registration, RegistrationState
 from agenthost.dispatch.token import Credentials
 from agenthost.errors import ConnectionLost, RegistrationRefused
-from agenthost.host.running_jobs import RunningJobs
+from agenthost.host.jobs.registry import ASSIGNMENT_SECONDS, JobRegistry
 from agenthost.host.tasks import Tasks
+from agenthost.internal_errors import InternalErrors
 from agenthost.logs.events import get_logger
 from agenthost.plan import RegistrationKey
 
@@ -32,27 +32,31 @@ HEARD_SECONDS = 2.0
 class Registrar:
     """One for the whole host."""
 
-    def __init__(self, session: aiohttp.ClientSession, *, tasks: Tasks, jobs: RunningJobs) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, *, tasks: Tasks, jobs: JobRegistry, errors: InternalErrors
+    ) -> None:
         self._session = session
         self._tasks = tasks
         self._jobs = jobs
+        self._errors = errors
         self._open: set[Registration] = set()
         self._retired: dict[Registration, str] = {}
         self._closable: set[Registration] = set()
         self._log = get_logger("dispatch")
+        jobs.on_end(lambda _: self._close_idle())
 
-    async def open(self, agent: str, key: RegistrationKey, *, desk: Desk, load: LoadReport) -> Registration:
+    async def open(self, agent: str, key: RegistrationKey, *, offers: Offers, load: LoadReport) -> Registration:
         """A registration after its first try, whatever came of it; it goes on trying by itself.
 
         Refused credentials end the host: the first start is the time to say so.
         """
         tried = asyncio.Event()
-        registration = self._new(agent, key, desk=desk, load=load, on_change=tried.set)
-        self._tasks.create_task(registration.run())
+        registration = self._new(agent, key, offers=offers, load=load, on_change=tried.set)
+        self._tasks.essential(registration.run())
         await tried.wait()
         return registration
 
-    async def open_surely(self, agent: str, key: RegistrationKey, *, desk: Desk, load: LoadReport) -> Registration:
+    async def open_surely(self, agent: str, key: RegistrationKey, *, offers: Offers, load: LoadReport) -> Registration:
         """A registration that the server has confirmed.
 
         Raises ConnectionLost when its first try fails, RegistrationRefused when the server does not take the
@@ -60,7 +64,7 @@ class Registrar:
         """
         tried = asyncio.Event()
         refused: RegistrationRefused | None = None
-        registration = self._new(agent, key, desk=desk, load=load, on_change=tried.set)
+        registration = self._new(agent, key, offers=offers, load=load, on_change=tried.set)
 
         async def run() -> None:
             nonlocal refused
@@ -103,7 +107,7 @@ class Registrar:
     def _quiet(self, registration: Registration) -> None:
         """No offer that was made before the server knew better can still become a job."""
         self._closable.add(registration)
-        self.close_idle()
+        self._close_idle()
 
     async def discard(self, registration: Registration) -> None:
         """Close one that never took an offer."""
@@ -113,8 +117,8 @@ class Registrar:
         """Those of an agent that are still open for their jobs."""
         return tuple(registration for registration, owner in self._retired.items() if owner == agent)
 
-    def close_idle(self) -> None:
-        """Close the retired ones that no job needs any more; asked for at the end of every job."""
+    def _close_idle(self) -> None:
+        """Close the retired ones that no job needs any more."""
         for registration in [one for one in self._closable if not self._jobs.over(one)]:
             self._closable.discard(registration)
             del self._retired[registration]
@@ -130,10 +134,17 @@ class Registrar:
         await registration.close()
 
     def _new(
-        self, agent: str, key: RegistrationKey, *, desk: Desk, load: LoadReport, on_change: Callable[[], None]
+        self, agent: str, key: RegistrationKey, *, offers: Offers, load: LoadReport, on_change: Callable[[], None]
     ) -> Registration:
         log = self._log.bind(agent=agent)
-        registration = Registration(key, connect=self._connector(key), desk=desk, log=log, on_change=on_change)
+        registration = Registration(
+            key,
+            connect=self._connector(key),
+            offers=offers,
+            errors=self._errors,
+            log=log,
+            on_change=on_change,
+        )
         registration.report_load(load)
         self._open.add(registration)
         return registration

@@ -23,7 +23,13 @@ _log = get_logger("host")
 class Surfaces:
     """`http` is the bound address, None without HTTP."""
 
-    def __init__(self, handler: ControlHandler, *, status: Callable[[], HostStatus], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        handler: ControlHandler,
+        *,
+        status: Callable[[], HostStatus],
+        metrics: Metrics,
+    ) -> None:
         self.http: tuple[str, int] | None = None
         self._handler = handler
         self._status = status
@@ -35,7 +41,7 @@ class Surfaces:
 
     async def open_http(self, config: Config) -> None:
         """Open the endpoints. Raises EnvironmentRefused when the port is taken."""
-        endpoints = Endpoints(config.http, status=self._status, metrics=self._metrics)
+        endpoints = Endpoints(config.http, status=self._status, metrics=self._metrics, errors=self._handler.errors)
         self.http = await endpoints.start()
         self._endpoints, self._listen = endpoints, config.http
         if self.http is not None:

@@ -1,16 +1,18 @@
 """`Recovery`: what a host does so that no call stays without its agent. Runs on the host's loop.
 
 Restarts of jobs that ended here, the search for dispatches that nobody serves, and the check for ends that the server
-never told. The host tells it what happens; what it needs to know it asks a `Household`.
+never told. The host tells it what happens; what it needs to know it asks a `HostView`.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Protocol
 
 from msgspec import Struct, field
 
 from agenthost.config.model import LiveKitConfig
 from agenthost.errors import AgentHostError
+from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import RoomInfo
 from agenthost.logs.events import EventLogger
 from agenthost.metrics import Metrics
@@ -22,7 +24,7 @@ from agenthost.recovery.sweeping import Pace, Sweeper, Watched
 from agenthost.recovery.terminations import dispatch_stands
 
 
-class Household(Protocol):
+class HostView(Protocol):
     """The host as recovery sees it."""
 
     def closed(self) -> bool:
@@ -50,6 +52,10 @@ class Household(Protocol):
         """The server will not tell this job's end any more: it takes it for ended."""
 
 
+Keep = Callable[[Callable[[], Coroutine[None, None, None]]], "asyncio.Task[None]"]
+"""Runs a loop, and begins it anew should it fail."""
+
+
 class RecoveryTimes(Struct, frozen=True, kw_only=True):
     """All waits, in seconds."""
 
@@ -62,38 +68,43 @@ _TIMES = RecoveryTimes()
 
 
 class Recovery:
-    """`connect` makes the client of a server; there is one for each."""
+    """`connect` makes the client of a server; there is one for each. `spawn` does one thing, `keep` runs a loop."""
 
     def __init__(
         self,
-        household: Household,
+        host: HostView,
         *,
         connect: Callable[[LiveKitConfig], ServerApi],
         spawn: Spawn,
+        keep: Keep,
         metrics: Metrics,
+        errors: InternalErrors,
         log: EventLogger,
         times: RecoveryTimes = _TIMES,
     ) -> None:
         self._connect = connect
-        self._household = household
+        self._host = host
         self._spawn = spawn
+        self._keep = keep
         self._log = log
         self._servers: dict[LiveKitConfig, ServerApi] = {}
-        self._restarter = Restarter(spawn=spawn, closed=household.closed, metrics=metrics, log=log)
+        self._restarter = Restarter(spawn=spawn, closed=host.closed, metrics=metrics, log=log)
         self._sweeper = Sweeper(
-            server=lambda: self.server(household.livekit()),
-            watched=lambda: () if household.closed() else household.watched(),
-            serving=household.serving,
+            server=lambda: self.server(host.livekit()),
+            watched=lambda: () if host.closed() else host.watched(),
+            serving=host.serving,
             metrics=metrics,
             log=log,
+            errors=errors,
             pace=times.pace,
             patience=times.patience,
         )
         self._room_check = RoomCheck(
-            doubtful=household.doubtful,
-            close=household.close_job,
-            terminate=household.terminate_job,
+            doubtful=host.doubtful,
+            close=host.close_job,
+            terminate=host.terminate_job,
             log=log,
+            errors=errors,
             seconds=times.room_check,
         )
 
@@ -105,8 +116,8 @@ class Recovery:
 
     def start(self) -> None:
         """Look for what is lost from now on."""
-        self._spawn(self._sweeper.run())
-        self._spawn(self._room_check.run())
+        self._keep(self._sweeper.run)
+        self._keep(self._room_check.run)
 
     def ended(self, job: EndedJob) -> None:
         """A job of this host has ended, whatever the outcome."""
@@ -131,8 +142,8 @@ class Recovery:
         except AgentHostError:
             is_meant = True
         if is_meant:
-            self._household.terminate_job(job.job_id)
+            self._host.terminate_job(job.job_id)
             return
-        self._household.doubt_job(job.job_id)
+        self._host.doubt_job(job.job_id)
         reason = "its participant came and went, and its dispatch stands"
         self._log.info("termination ignored", job_id=job.job_id, room=job.room, reason=reason)

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from agenthost.errors import AgentHostError
+from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import RoomInfo
 from agenthost.logs.events import EventLogger
+from agenthost.metrics import InternalPart
 from agenthost.recovery.server_api import ServerApi
 from agenthost.recovery.terminations import dispatch_stands
 
@@ -53,12 +55,14 @@ class RoomCheck:
         close: Callable[[str], None],
         terminate: Callable[[str], None],
         log: EventLogger,
+        errors: InternalErrors,
         seconds: float = CHECK_SECONDS,
     ) -> None:
         self._doubtful = doubtful
         self._close = close
         self._terminate = terminate
         self._log = log
+        self._errors = errors
         self._seconds = seconds
         self._missed: Counter[str] = Counter()
 
@@ -66,7 +70,8 @@ class RoomCheck:
         """Look again and again; the owner's task, ended by cancelling it."""
         while True:
             await asyncio.sleep(self._seconds)
-            await self.look()
+            with self._errors.contained(InternalPart.RECOVERY):
+                await self.look()
 
     async def look(self) -> None:
         """One look, at each server once. A server that cannot be asked ends no job."""

@@ -14,9 +14,10 @@ from collections.abc import Callable, Collection, Sequence
 from msgspec import Struct
 
 from agenthost.errors import AgentHostError, ConnectionLost
+from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import Offer, RoomInfo
 from agenthost.logs.events import EventLogger
-from agenthost.metrics import Metrics
+from agenthost.metrics import InternalPart, Metrics
 from agenthost.recovery.policy import Patience, Service, Sightings, service
 from agenthost.recovery.redispatch import Result, redispatch
 from agenthost.recovery.server_api import ServerApi
@@ -69,6 +70,7 @@ class Sweeper:
         serving: Callable[[str], bool],
         metrics: Metrics,
         log: EventLogger,
+        errors: InternalErrors,
         pace: Pace,
         patience: Patience,
     ) -> None:
@@ -77,6 +79,7 @@ class Sweeper:
         self._serving = serving
         self._metrics = metrics
         self._log = log
+        self._errors = errors
         self._pace = pace
         self._patience = patience
         self._sightings = Sightings(patience)
@@ -96,13 +99,15 @@ class Sweeper:
         """Look, at the pace; the owner's task, ended by cancelling it."""
         while True:
             if time.monotonic() >= self._next_list:
-                await self._list()
+                with self._errors.contained(InternalPart.RECOVERY):
+                    await self._list()
             room = self._next_room()
             if room is None:
                 await self._sleep_until(min([self._next_list, *(due.at for due in self._due[:1])]))
                 continue
             began = time.monotonic()
-            await self._look(room)
+            with self._errors.contained(InternalPart.RECOVERY, room=room.name):
+                await self._look(room)
             await asyncio.sleep(max(0.0, began + 1 / self._pace.rooms_per_second - time.monotonic()))
 
     def _next_room(self) -> RoomInfo | None:

@@ -8,7 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from agenthost.config.model import HttpConfig
 from agenthost.endpoints import Endpoints
 from agenthost.endpoints.exposition import expose
+from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import JobType, OutcomeKind
+from agenthost.logs.events import get_logger
 from agenthost.metrics import Metrics
 from agenthost.status import AgentStatus, HostState, HostStatus, LoadPart
 
@@ -43,7 +45,9 @@ def test_every_outcome_is_on_the_page() -> None:
 
 async def test_every_path_is_on_the_page() -> None:
     """Each path of the server has its row, each row its path."""
-    endpoints = Endpoints(HttpConfig(host="127.0.0.1", port=0), lambda: STATUS, Metrics())
+    endpoints = Endpoints(
+        HttpConfig(host="127.0.0.1", port=0), lambda: STATUS, Metrics(), InternalErrors(Metrics(), get_logger("test"))
+    )
     paths = {resource.canonical for resource in endpoints._app().router.resources()}
     assert set(re.findall(r"^\| `(/\w+)` \|", PAGE, re.MULTILINE)) == paths
 

@@ -10,33 +10,39 @@ from agenthost.config.model import LiveKitConfig
 from agenthost.dispatch.connection import Connection, ServerAddress, connect
 from agenthost.dispatch.registration import Registration
 from agenthost.dispatch.token import Credentials
-from agenthost.jobs import Accept, Assignment, JobType, Offer, Reject
+from agenthost.dispatch.wire import Assigned
+from agenthost.internal_errors import InternalErrors
+from agenthost.jobs import Accept, JobType, Offer
 from agenthost.logs.events import get_logger
+from agenthost.metrics import Metrics
 from agenthost.plan import RegistrationKey
 from agenthost.testing.livekit_server import FakeLiveKitServer
 
 
-class Desk:
+class AcceptAll:
     """Accepts everything and remembers what was assigned."""
 
     def __init__(self) -> None:
-        self.assigned_jobs: asyncio.Queue[Assignment] = asyncio.Queue()
+        self.assigned_jobs: asyncio.Queue[Assigned] = asyncio.Queue()
 
-    async def answer(self, offer: Offer) -> Accept | Reject:
+    async def answer(self, offer: Offer, registration: Registration) -> Accept:
         return Accept(identity=f"agent-{offer.job_id}")
 
-    def give_back(self, job_id: str, reason: str) -> None:
-        raise AssertionError(f"{job_id} was given back: {reason}")
+    def unanswerable(self, job_id: str) -> None:
+        raise AssertionError(f"the answer for {job_id} could not be sent")
 
-    def assigned(self, assignment: Assignment, registration: Registration) -> None:
-        self.assigned_jobs.put_nowait(assignment)
+    def assigned(self, event: Assigned, registration: Registration) -> None:
+        self.assigned_jobs.put_nowait(event)
 
-    def terminated(self, job_id: str) -> None:
+    def terminated(self, job_id: str, registration: Registration) -> None:
         raise AssertionError(f"{job_id} was terminated")
+
+    def lost(self, registration: Registration) -> None:
+        assert registration.is_closed()
 
 
 @pytest.fixture
-async def registered(fake_server: FakeLiveKitServer) -> AsyncIterator[tuple[Registration, Desk]]:
+async def registered(fake_server: FakeLiveKitServer) -> AsyncIterator[tuple[Registration, AcceptAll]]:
     """A registration that the server has confirmed."""
     server = LiveKitConfig(
         url=fake_server.url,
@@ -46,7 +52,7 @@ async def registered(fake_server: FakeLiveKitServer) -> AsyncIterator[tuple[Regi
         secret_in_jobs=False,
     )
     keys = Credentials(api_key=server.api_key, api_secret=server.api_secret)
-    changed, desk = asyncio.Event(), Desk()
+    changed, offers = asyncio.Event(), AcceptAll()
     async with aiohttp.ClientSession() as session:
 
         async def open_connection() -> Connection:
@@ -55,31 +61,31 @@ async def registered(fake_server: FakeLiveKitServer) -> AsyncIterator[tuple[Regi
         registration = Registration(
             RegistrationKey(agent_name="a", type=JobType.ROOM, deployment="", server=server),
             connect=open_connection,
-            desk=desk,
+            offers=offers,
+            errors=InternalErrors(Metrics(), get_logger("test")),
             log=get_logger("test"),
             on_change=changed.set,
         )
         running = asyncio.create_task(registration.run())
         await changed.wait()
-        yield registration, desk
+        yield registration, offers
         await registration.close()
         await running
 
 
 async def test_simulated_job_comes_to_this_worker_without_a_dispatch(
-    registered: tuple[Registration, Desk], fake_server: FakeLiveKitServer
+    registered: tuple[Registration, AcceptAll], fake_server: FakeLiveKitServer
 ) -> None:
     """simulate_job: offered to whoever asked, accepted and assigned like any other."""
-    registration, desk = registered
+    registration, offers = registered
     registration.simulate_job("rehearsal")
-    assignment = await asyncio.wait_for(desk.assigned_jobs.get(), 5)
+    assignment = await asyncio.wait_for(offers.assigned_jobs.get(), 5)
     assert assignment.offer.room.name == "rehearsal"
-    assert assignment.accept.identity == f"agent-{assignment.offer.job_id}"
     assert assignment.token
 
 
 async def test_closed_registration_is_gone_from_the_server(
-    registered: tuple[Registration, Desk], fake_server: FakeLiveKitServer
+    registered: tuple[Registration, AcceptAll], fake_server: FakeLiveKitServer
 ) -> None:
     """close ends the socket and `run` with it."""
     registration, _ = registered

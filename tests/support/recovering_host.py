@@ -12,9 +12,10 @@ from livekit.protocol import agent, models
 
 from agenthost.config.model import LiveKitConfig
 from agenthost.dispatch.token import Credentials, call_token
+from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import Offer, RoomInfo
 from agenthost.logs.events import get_logger
-from agenthost.metrics import Metrics
+from agenthost.metrics import InternalPart, Metrics
 from agenthost.recovery.policy import Patience
 from agenthost.recovery.recovery import Recovery, RecoveryTimes
 from agenthost.recovery.room_check import DoubtfulJob
@@ -86,7 +87,9 @@ class RecoveringHost:
             self,
             connect=lambda livekit: self.api,
             spawn=self._spawn,
+            keep=lambda loop: self._spawn(loop()),
             metrics=self.metrics,
+            errors=InternalErrors(self.metrics, get_logger("host")),
             log=get_logger("recovery"),
             times=self._times,
         )
@@ -98,6 +101,7 @@ class RecoveringHost:
     ) -> None:
         await self.die()
         assert self.failures == []
+        assert [self.metrics.internal_errors(part) for part in InternalPart] == [0] * len(InternalPart)
 
     async def die(self) -> None:
         """As by SIGKILL: the socket breaks, and its agents' participants stay until somebody takes them out."""
@@ -120,7 +124,7 @@ class RecoveringHost:
     def recovered(self) -> int:
         return sum(count.count for count in self.metrics.recoveries())
 
-    # ── the household ────────────────────────────────────────────────────────────────────────────────────────
+    # ── what recovery asks ────────────────────────────────────────────────────────────────────────────────────────
 
     def closed(self) -> bool:
         return self.draining

@@ -9,7 +9,10 @@ import pytest
 
 from agenthost.control.location import default_path
 from agenthost.control.server import ControlSocket
+from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import JobType
+from agenthost.logs.events import get_logger
+from agenthost.metrics import Metrics
 from agenthost.status import AgentStatus, ChangeLine, HostState, HostStatus, PlanReport, ReloadReport
 
 AGENT = AgentStatus(id="support", agent_name="support", type=JobType.ROOM, registered=True, jobs=2)
@@ -31,6 +34,8 @@ class Handler:
         self.may_reload = asyncio.Event()
         self.may_reload.set()
         self.stopped: list[bool] = []
+        self.metrics = Metrics()
+        self.errors = InternalErrors(self.metrics, get_logger("test"))
 
     def status(self) -> HostStatus:
         return self.host

@@ -14,12 +14,15 @@ from msgspec.structs import replace
 from agenthost.config.model import HttpConfig
 from agenthost.endpoints import Endpoints
 from agenthost.errors import EnvironmentRefused
+from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import JobType
+from agenthost.logs.events import get_logger
 from agenthost.metrics import Metrics
 from agenthost.status import AgentStatus, HostState, HostStatus
 
 AGENT = AgentStatus(id="support", agent_name="support-name", type=JobType.ROOM, registered=True, worker_id="AW_1")
 RUNNING = HostStatus(state=HostState.RUNNING, version="1.2.3", agents=(AGENT,))
+ERRORS = InternalErrors(Metrics(), get_logger("test"))
 
 
 class Server:
@@ -28,7 +31,7 @@ class Server:
     def __init__(self, session: aiohttp.ClientSession, host: str = "127.0.0.1") -> None:
         self.status = RUNNING
         self.session = session
-        self.endpoints = Endpoints(HttpConfig(host=host, port=0), lambda: self.status, Metrics())
+        self.endpoints = Endpoints(HttpConfig(host=host, port=0), lambda: self.status, Metrics(), ERRORS)
         self.url = ""
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
@@ -111,7 +114,7 @@ class Peer(asyncio.Transport):
 )
 async def test_worker_is_for_this_machine_only(address: str, status: int) -> None:
     """Whatever name a client on another machine uses."""
-    endpoints = Endpoints(HttpConfig(host=None, port=0), lambda: RUNNING, Metrics())
+    endpoints = Endpoints(HttpConfig(host=None, port=0), lambda: RUNNING, Metrics(), ERRORS)
     request = make_mocked_request("GET", "/worker", headers={"Host": "localhost"}, transport=Peer(address))
     assert (await endpoints._worker(request)).status == status
 
@@ -138,7 +141,7 @@ async def test_other_paths_are_not_there(server: Server) -> None:
 
 async def test_listen_none_is_no_server() -> None:
     """`http.listen: none` opens nothing, and stopping it is fine."""
-    endpoints = Endpoints(HttpConfig(host=None, port=0), lambda: RUNNING, Metrics())
+    endpoints = Endpoints(HttpConfig(host=None, port=0), lambda: RUNNING, Metrics(), ERRORS)
     assert await endpoints.start() is None
     await endpoints.stop()
 
@@ -147,7 +150,7 @@ async def test_port_that_is_taken_is_refused_with_its_owner_and_a_hint() -> None
     """The message says who has it, where to change it, and a second start is possible."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        endpoints = Endpoints(HttpConfig(host="127.0.0.1", port=port), lambda: RUNNING, Metrics())
+        endpoints = Endpoints(HttpConfig(host="127.0.0.1", port=port), lambda: RUNNING, Metrics(), ERRORS)
         with pytest.raises(EnvironmentRefused) as refused:
             await endpoints.start()
     assert endpoints._site is None, "half a start is taken back"

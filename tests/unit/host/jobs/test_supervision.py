@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from agenthost.config.model import Limits
-from agenthost.host.supervision import Concern, JobTimes, concerns
+from agenthost.host.jobs.supervision import Concern, JobTimes, concerns
 
 LIMITS = Limits(
     init=10,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agenthost.host.outcome import StopIntent, init_outcome, outcome_of
+from agenthost.host.jobs.outcome import StopIntent, init_outcome, outcome_of
 from agenthost.ipc.messages import Ended, InitFailed
 from agenthost.jobs import JobOutcome, JobStatus, OutcomeKind
 

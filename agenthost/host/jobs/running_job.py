@@ -5,17 +5,21 @@ here the answers become acts: a message to the process, a status for the server,
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
-from agenthost.dispatch.token import API_TOKEN_SECONDS, api_token
+from agenthost.dispatch.token import API_TOKEN_SECONDS, TokenRefused, api_token
 from agenthost.errors import ProcessFailed
-from agenthost.host.job_order import JobOrder, start_message
-from agenthost.host.outcome import StopIntent, init_outcome, outcome_of
-from agenthost.host.supervision import Concern, JobTimes, concerns
+from agenthost.host.jobs.job_spec import JobSpec, start_message
+from agenthost.host.jobs.outcome import StopIntent, init_outcome, outcome_of
+from agenthost.host.jobs.states import JobState
+from agenthost.host.jobs.supervision import Concern, JobTimes, concerns
+from agenthost.internal_errors import InternalErrors
 from agenthost.ipc.messages import ApiToken, Connected, Ended, Heartbeat, Message, StartJob, Stopping
 from agenthost.jobs import JobOutcome, JobStatus, OutcomeKind
 from agenthost.logs.events import EventLogger
+from agenthost.metrics import InternalPart
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.job_memory import MemoryWatch
 from agenthost.processes.job_process import JobProcess
@@ -30,6 +34,9 @@ ANSWER_SECONDS = 2.0
 
 LAUNCH_ATTEMPTS = 3
 
+HOST_ERROR = "host error"
+"""The outcome of a job that an error of the host itself has ended."""
+
 
 class RunningJob:
     """`run` is the job's whole life; the other methods may be called at any time during it.
@@ -40,27 +47,32 @@ class RunningJob:
 
     def __init__(
         self,
-        order: JobOrder,
+        spec: JobSpec,
         process: JobProcess,
         *,
         reserve: Callable[[], Awaitable[JobProcess]],
         report: Callable[[JobStatus, str], None],
+        moved: Callable[[JobState], None],
+        errors: InternalErrors,
         log: EventLogger,
     ) -> None:
-        self.order = order
+        self.spec = spec
         self.process = process
         self.forced = False
         self.leaving = ""
         self.forgotten = False
         self._reserve = reserve
         self._report = report
-        self._log = log.bind(agent=order.agent, job_id=order.job_id, room=order.assignment.offer.room.name)
+        self._moved = moved
+        self._errors = errors
+        self._log = log.bind(agent=spec.agent, job_id=spec.offer.job_id, room=spec.room)
         self._intent: StopIntent | None = None
         self._times = JobTimes(started=time.monotonic(), heard=time.monotonic())
         self._acted: set[Concern] = set()
         self._token_at = time.monotonic()
-        self._memory = MemoryWatch(warn_bytes=order.limits.memory_warn, limit_bytes=order.limits.memory)
+        self._memory = MemoryWatch(warn_bytes=spec.limits.memory_warn, limit_bytes=spec.limits.memory)
         self._started = False
+        self._is_ending = False
         self._budget: tuple[float, float | None, float] | None = None
 
     @property
@@ -74,31 +86,29 @@ class RunningJob:
         return time.monotonic() - self._times.started
 
     async def run(self) -> JobOutcome:
-        """Never raises: whatever goes wrong is the job's outcome."""
+        """Never raises: whatever goes wrong is the job's outcome. Its process is gone then."""
         try:
             outcome = await self._launch() or await self._ended()
         except Exception as error:
-            self._log.error("job failed inside the host", exc_info=error)
-            outcome = JobOutcome(kind=OutcomeKind.FAILED, reason="host error", error=f"agenthost: {error!r}")
-        self._report(outcome.status, outcome.error)
-        told = {"error": outcome.error, "traceback": self._traceback}
-        log = self._log.bind(**{key: value for key, value in told.items() if value})
-        level = log.info if outcome.status is JobStatus.SUCCESS else log.error
-        level(
-            "job ended",
-            outcome=outcome.kind.value,
-            reason=outcome.reason,
-            seconds=round(self.seconds, 3),
-            pid=self.process.pid,
-        )
+            outcome = await self._ended_by(error)
+        with self._contained():
+            self._report(outcome.status, outcome.error)
+        with self._contained():
+            self._tell(outcome)
         return outcome
+
+    def fail(self, error: Exception) -> None:
+        """Something about this job failed inside the host: its process is killed, and that is its outcome."""
+        self._errors.note(InternalPart.JOB, error, job_id=self.spec.offer.job_id)
+        self._intend(StopIntent(reason=HOST_ERROR, kind=OutcomeKind.FAILED, error=f"agenthost: {error!r}"))
+        self.process.kill_because(HOST_ERROR)
 
     def stop(self, reason: str, *, error: str = "", grace_seconds: float = GRACE_SECONDS) -> None:
         """End it politely, with the budgets of a natural end; the first reason given stays. `error`: as a failure."""
         if self._intent is not None:
             return
         kind = OutcomeKind.FAILED if error else OutcomeKind.STOPPED
-        self._intent = StopIntent(reason=reason, kind=kind, error=error)
+        self._intend(StopIntent(reason=reason, kind=kind, error=error))
         self._ask_to_stop(grace_seconds, None, self._natural_end_seconds)
         self._log.info("job stopping", reason=reason)
 
@@ -108,27 +118,27 @@ class RunningJob:
             return
         self.forced = True
         if self._intent is None:
-            self._intent = StopIntent(reason=reason)
+            self._intend(StopIntent(reason=reason))
             self._log.info("job stopping", reason=reason, within_seconds=seconds)
         self._ask_to_stop(seconds, seconds, seconds)
 
     def kill(self, because: str) -> None:
         """SIGKILL now."""
         self.forced = True
-        self._intent = self._intent or StopIntent(reason=because)
+        self._intend(self._intent or StopIntent(reason=because))
         self.process.kill_because(because)
 
     def check(self, now: float) -> None:
         """Once a second: act on what the times and the memory of the job say."""
         if not self._started or self.process.ended.done():
             return
-        for concern in concerns(self._times, self.order.limits, now):
+        for concern in concerns(self._times, self.spec.limits, now):
             if concern not in self._acted:
                 self._acted.add(concern)
                 self._act(concern)
         if now - self._token_at > API_TOKEN_SECONDS * 2 / 3:
             self._token_at = now
-            self.process.send(ApiToken(token=api_token(self.order.credentials, self.order.room)))
+            self.process.send(ApiToken(token=api_token(self.spec.credentials, self.spec.room)))
         self._check_memory(now)
 
     # ── launch ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,12 +146,18 @@ class RunningJob:
     async def _launch(self) -> JobOutcome | None:
         """Have the entrypoint called; None when it was, else the outcome. A process that was dead or hung before it
         took the job costs another process, not the job: no user code has seen it yet."""
-        order = start_message(self.order)
+        try:
+            message = start_message(self.spec)
+        except TokenRefused as error:
+            self._log.error("token refused", error=str(error), hint="does LIVEKIT_URL lead to your own server?")
+            self._intend(StopIntent(reason="token refused", kind=OutcomeKind.FAILED, error=str(error)))
+            self.process.discard()
+            return None
         for attempt in range(1, LAUNCH_ATTEMPTS + 1):
             try:
                 if attempt > 1:
                     self.process = await self._reserve()
-                await self._launch_on(self.process, order)
+                await self._launch_on(self.process, message)
                 return None
             except InitFailure as failure:
                 self._traceback = failure.report.traceback
@@ -149,7 +165,7 @@ class RunningJob:
                 return init_outcome(failure.report)
             except TimeoutError:
                 await end_hanging(self.process)
-                why = f"the process was not ready within limits.init ({self.order.limits.init:g} s)"
+                why = f"the process was not ready within limits.init ({self.spec.limits.init:g} s)"
                 return JobOutcome(kind=OutcomeKind.TIMED_OUT, reason="init exceeded", error=why)
             except ProcessFailed as error:
                 if self._intent is not None:
@@ -159,10 +175,10 @@ class RunningJob:
                     return JobOutcome(kind=OutcomeKind.CRASHED, reason="not started", error=str(error))
         return None
 
-    async def _launch_on(self, process: JobProcess, order: StartJob) -> None:
+    async def _launch_on(self, process: JobProcess, message: StartJob) -> None:
         """Raises ProcessFailed (another process may do it), InitFailure or TimeoutError (none would)."""
-        process.on_message = self._heard
-        process.launch(order)
+        process.on_message = self._receive
+        process.launch(message)
         if process.is_ready:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
@@ -173,7 +189,7 @@ class RunningJob:
                 process.kill_because("did not take its job")
                 await process.ended
                 raise ProcessFailed("an idle process did not take its job") from None
-        async with asyncio.timeout(self.order.limits.init):
+        async with asyncio.timeout(self.spec.limits.init):
             await asyncio.shield(process.running)
         self._begin()
 
@@ -182,12 +198,20 @@ class RunningJob:
         now = time.monotonic()
         waited = now - self._times.started
         self._times = JobTimes(started=now, heard=now)
+        if not self._is_ending:  # it may be over already: what it says comes faster than this is called
+            self._moved(JobState.RUNNING)
         self._report(JobStatus.RUNNING, "")
         self._log.info("job started", pid=self.process.pid, milliseconds=round(waited * 1000, 1))
         if self._intent is not None:
             self._ask_to_stop(*(self._budget or (GRACE_SECONDS, None, self._natural_end_seconds)))
 
     # ── while it runs ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _receive(self, message: Message) -> None:
+        try:
+            self._heard(message)
+        except Exception as error:
+            self.fail(error)
 
     def _heard(self, message: Message) -> None:
         now = time.monotonic()
@@ -201,6 +225,7 @@ class RunningJob:
                 self._times.people(0, now)
                 self._log.info("job connected", room_sid=message.room_sid, pid=self.process.pid)
             case Stopping():
+                self._enter_ending()
                 self.leaving = message.reason
                 self.process.kill_in(self._natural_end_seconds, f"did not end in time ({message.reason})")
             case Ended():
@@ -209,7 +234,7 @@ class RunningJob:
                 pass  # the process keeps its own state
 
     def _act(self, concern: Concern) -> None:
-        limits = self.order.limits
+        limits = self.spec.limits
         match concern:
             case Concern.NOT_CONNECTED:
                 self._log.warning("job not connected", after_seconds=limits.connect, pid=self.process.pid)
@@ -217,7 +242,7 @@ class RunningJob:
                 self._log.warning("job's event loop is blocked", pid=self.process.pid, hint="its stacks follow")
                 self.process.dump_stacks()
             case Concern.UNRESPONSIVE:
-                self._intent = StopIntent(reason="unresponsive", kind=OutcomeKind.TIMED_OUT)
+                self._intend(StopIntent(reason="unresponsive", kind=OutcomeKind.TIMED_OUT))
                 self.process.kill_because(
                     f"its event loop was blocked for longer than limits.unresponsive ({limits.unresponsive:g} s)"
                 )
@@ -229,16 +254,21 @@ class RunningJob:
         if verdict is None:
             return
         if verdict.over_limit:
-            limit = self.order.limits.memory or 0
+            limit = self.spec.limits.memory or 0
             self._log.error("job over its memory limit", bytes=verdict.used, limit=limit)
             used = f"{verdict.used / 1e6:.0f} MB of private memory"
             self.stop("memory", error=f"it used {used}, more than limits.memory ({limit / 1e6:.0f} MB)")
         else:
-            self._log.warning("job uses much memory", bytes=verdict.used, warn=self.order.limits.memory_warn)
+            self._log.warning("job uses much memory", bytes=verdict.used, warn=self.spec.limits.memory_warn)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────
 
     _traceback = ""
+
+    async def _ended_by(self, error: Exception) -> JobOutcome:
+        """The host's own error: nobody else would end the process."""
+        self.fail(error)
+        return await self._ended()
 
     async def _ended(self) -> JobOutcome:
         await self.process.ended
@@ -248,6 +278,31 @@ class RunningJob:
             killed_because=self.process.killed_because,
             death=self.process.death,
         )
+
+    def _tell(self, outcome: JobOutcome) -> None:
+        told = {"error": outcome.error, "traceback": self._traceback}
+        log = self._log.bind(**{key: value for key, value in told.items() if value})
+        level = log.info if outcome.status is JobStatus.SUCCESS else log.error
+        level(
+            "job ended",
+            outcome=outcome.kind.value,
+            reason=outcome.reason,
+            seconds=round(self.seconds, 3),
+            pid=self.process.pid,
+        )
+
+    def _contained(self) -> contextlib.AbstractContextManager[None]:
+        return self._errors.contained(InternalPart.JOB, job_id=self.spec.offer.job_id)
+
+    def _intend(self, intent: StopIntent) -> None:
+        self._enter_ending()
+        self._intent = intent
+
+    def _enter_ending(self) -> None:
+        """The first to say that it shall end, the job itself included, makes its state ENDING."""
+        if not self._is_ending:
+            self._is_ending = True
+            self._moved(JobState.ENDING)
 
     def _ask_to_stop(self, grace: float, budget: float | None, kill_after: float) -> None:
         if self._started:
@@ -264,5 +319,5 @@ class RunningJob:
 
     @property
     def _natural_end_seconds(self) -> float:
-        limits = self.order.limits
+        limits = self.spec.limits
         return GRACE_SECONDS + limits.session_end + limits.shutdown + SLACK_SECONDS
