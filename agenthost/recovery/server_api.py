@@ -11,6 +11,7 @@ import aiohttp
 from google.protobuf.message import DecodeError, Message
 from livekit.protocol import agent, agent_dispatch, models, room
 
+from agenthost.enum_names import enum_name
 from agenthost.errors import CallRefused, ConnectionLost
 from agenthost.jobs import RoomInfo
 from agenthost.recovery.values import ATTEMPT_ATTRIBUTE, DispatchInfo, Member
@@ -18,8 +19,6 @@ from agenthost.recovery.values import ATTEMPT_ATTRIBUTE, DispatchInfo, Member
 CALL_SECONDS = 5.0
 _AGENT_NAME = "lk.agent_name"
 _UNREACHABLE = frozenset({"unavailable", "deadline_exceeded", "internal", "unknown", "resource_exhausted"})
-
-_KINDS = {number: name.lower() for name, number in models.ParticipantInfo.Kind.items()}
 
 M = TypeVar("M", bound=Message)
 
@@ -153,7 +152,7 @@ def _member(info: models.ParticipantInfo) -> Member:
     is_agent = info.kind == models.ParticipantInfo.Kind.AGENT and _AGENT_NAME in info.attributes
     return Member(
         identity=info.identity,
-        kind=_KINDS.get(info.kind, "unknown"),
+        kind=enum_name(models.ParticipantInfo.Kind, info.kind),
         hidden=info.permission.hidden,
         agent_name=info.attributes[_AGENT_NAME] if is_agent else None,
     )
