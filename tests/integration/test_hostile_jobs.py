@@ -41,7 +41,7 @@ async def test_name_that_does_not_resolve_is_told_with_what_to_check(
 ) -> None:
     """The host waits for it as for any server that is away."""
     env = {"LIVEKIT_URL": "ws://no-such-host.invalid:7880"}
-    agent = await start_agent(run_host, fake_server, tmp_path, "", env=env, ready=False)
+    agent = await start_agent(run_host, fake_server, tmp_path, LISTS, env=env, ready=False)
     lost = await agent.host.wait_event("registration failed", count=2, timeout=40)
     assert "host name no-such-host.invalid cannot be resolved" in lost.fields["reason"]
     assert "check LIVEKIT_URL" in lost.fields["reason"]
