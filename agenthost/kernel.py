@@ -238,22 +238,6 @@ def _children_of(pid: int) -> list[int]:
     return [int(child) for text in lists for child in text.split()]
 
 
-def is_below(pid: int, ancestor: int) -> bool | None:
-    """Whether `pid` descends from `ancestor`; None when that cannot be told, as when it is gone. Linux only.
-
-    0 is a process that this one's pid namespace does not show: it is above, so never below.
-    """
-    while pid > 0 and pid != ancestor:
-        try:
-            status = (_PROC / str(pid) / "stat").read_text()
-        except OSError:
-            return None
-        pid = int(status.rpartition(")")[2].split()[1])
-        if pid == ancestor:
-            return True
-    return False
-
-
 def session_of(pid: int) -> int | None:
     """The session a process belongs to; None when it is gone."""
     try:
@@ -282,10 +266,10 @@ def private_memory(pid: int) -> int | None:
     if not LINUX:
         return _psutil_memory(pid)
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines()
     except OSError:
         return None
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(b"Private_"))
 
 
 def _psutil_memory(pid: int) -> int | None:

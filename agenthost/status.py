@@ -3,9 +3,10 @@
 The host makes one `HostStatus` when somebody asks; nothing here is kept, and readiness is derived, never stored.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agenthost.config.findings import Finding
 from agenthost.differences import Difference
@@ -227,6 +228,10 @@ class PlanReport(Discreet, frozen=True, kw_only=True):
 
 
 class ReloadReport(PlanReport, frozen=True, kw_only=True):
-    """What a reload did. Not `ok`: nothing was changed. `refused`: it was not even tried (the host drains)."""
+    """What a reload did. Not `ok`: nothing was changed. `refused`: it was not even tried (the host drains).
+
+    `undone`: what the file says and could not be done, and why; none of it is in `changes`. The next one tries again.
+    """
 
     refused: bool = False
+    undone: Mapping[str, str] = field(default_factory=dict)

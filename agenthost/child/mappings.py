@@ -3,6 +3,7 @@
 Linux tells it; elsewhere there is nothing to see.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -44,7 +45,10 @@ def unwritten_mappings() -> Iterator[Mapping]:
 
 
 def _lines(name: str) -> list[str]:
-    return Path("/proc/self", name).read_text().splitlines() if sys.platform.startswith("linux") else []
+    """Of a file with names of files in it, which may be any bytes; only a newline is escaped there."""
+    if not sys.platform.startswith("linux"):
+        return []
+    return os.fsdecode(Path("/proc/self", name).read_bytes()).split("\n")
 
 
 def _of(found: re.Match[str]) -> Mapping:

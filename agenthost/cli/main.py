@@ -7,6 +7,7 @@ when it runs, so that `agenthost --help` and the host's start do not pay for eac
 import argparse
 import difflib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ _GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
     ("About", (completion_cmd, version_cmd)),
 )
 
+_HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 _INTERRUPTED = 130  # what shells expect of a command that Ctrl-C ended
 
 
@@ -63,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     if sys.platform == "win32":
         raise EnvironmentRefused("agenthost does not run on Windows; use it inside WSL")
+    _hear_signals()
     # PyJWT's, for each token: `livekit-server --dev` has the secret `secret`, and nobody can change that here.
     warnings.filterwarnings("ignore", message="The HMAC key is")
     parser = command_line()
@@ -85,6 +89,14 @@ def _run(argv: Sequence[str]) -> int:
     code = int(args.func(args))
     sys.stdout.flush()  # here, where a closed pipe can still be answered quietly
     return code
+
+
+def _hear_signals() -> None:
+    """What we were started by may have ignored or blocked signals, which an exec hands on: the kernel then reaps our
+    children, whose ends somebody waits for, or nobody hears of them."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
 
 
 class _CommandParser(argparse.ArgumentParser):

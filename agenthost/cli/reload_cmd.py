@@ -15,8 +15,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0 when it was done, 78 when the file or the code cannot be used, 1 when it failed or was refused otherwise,
-    69 when no host runs the file."""
+    """Exit 0 when all of it was done, 78 when the file or the code cannot be used, 1 when it failed or was refused
+    otherwise, or something of it could not be done, 69 when no host runs the file."""
     from agenthost.cli.change_output import failure_code, show_changes, show_failure
     from agenthost.cli.change_text import count_changes
     from agenthost.control.codec import encode
@@ -27,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     elif report.ok:
         show_changes(report)
         output.line(f"reloaded in {report.seconds:.2f} s: {count_changes(report)}")
+        for key, why in report.undone.items():
+            output.note(f"{key} stays as it was: {why}")
     else:
         show_failure(report, "nothing was changed: everything goes on as it was")
-    return ExitCode.OK if report.ok else failure_code(report)
+    return ExitCode.OK if report.ok and not report.undone else failure_code(report)

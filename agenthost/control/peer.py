@@ -4,8 +4,6 @@ import os
 import socket
 import struct
 
-from agenthost import kernel
-
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -13,16 +11,6 @@ def is_own_user(connection: socket.socket) -> bool:
     """Whether the peer runs as this process's user or as root. Where the system does not tell, the mode decides."""
     credentials = _credentials(connection)
     return credentials is None or credentials[1] in (os.getuid(), 0)
-
-
-def is_descendant(connection: socket.socket) -> bool:
-    """Whether the process that connected was started, through however many others, by this one.
-
-    Also when it has ended meanwhile, and nobody can tell: who asks for something waits for the answer. Every orphan
-    below a host becomes its child, so that no job gets out of this.
-    """
-    credentials = _credentials(connection)
-    return credentials is not None and kernel.is_below(credentials[0], os.getpid()) is not False
 
 
 def _credentials(connection: socket.socket) -> tuple[int, int, int] | None:

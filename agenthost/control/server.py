@@ -6,9 +6,9 @@
     POST /stop        as the first SIGTERM; ?now=1 as the second. Answered with HostStatus
 
 HTTP inside a unix socket of mode 0600; the peer's uid is checked besides, in case the folder of the socket lets
-others rename or re-mode it, and its descent: the host's own jobs have its user, but not its powers. A neighbouring
-file is locked as long as the host lives: a second host of the same file is warned and runs without a socket, and what
-a killed host left behind is removed by the next.
+others rename or re-mode it. The host's own jobs have that uid, so this is no border between them and the host: they
+could signal it as well. A neighbouring file is locked as long as the host lives: a second host of the same file is
+warned and runs without a socket, and what a killed host left behind is removed by the next.
 """
 
 import os
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agenthost.control.codec import encode
 from agenthost.control.location import LOCK_SUFFIX, SUFFIX, lock_path, lock_text, sendable_length
-from agenthost.control.peer import is_descendant, is_own_user
+from agenthost.control.peer import is_own_user
 from agenthost.errors import EnvironmentRefused
 from agenthost.internal_errors import InternalErrors
 from agenthost.lazy_site import LazySite
@@ -65,21 +65,12 @@ class ControlSocket:
     """Listens on `path` for this user's commands; None: not at all. A host without its socket still runs.
 
     `text` is what stands in its lock, see `location.lock_text`.
-    `is_ours` tells of a connection whether it is from below this host; nothing from there is heard.
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        handler: ControlHandler,
-        *,
-        text: str = "",
-        is_ours: Callable[[socket.socket], bool] = is_descendant,
-    ) -> None:
+    def __init__(self, path: Path | None, handler: ControlHandler, *, text: str = "") -> None:
         self.path = path
         self._handler = handler
         self._text = text or lock_text()
-        self._is_ours = is_ours
         self._lock: HeldFile | None = None
         self._site: LazySite | None = None
 
@@ -128,8 +119,6 @@ class ControlSocket:
             connection = request.transport.get_extra_info("socket") if request.transport else None
             if connection is None or not is_own_user(connection):
                 return web.Response(status=403, text="only for the user that runs this host\n")
-            if self._is_ours(connection):
-                return web.Response(status=403, text="not for the jobs of this host, nor for what they start\n")
             return await handler(request)
 
         return only_who_may

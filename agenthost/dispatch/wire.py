@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import agent, models
 from msgspec import Struct
 
+from agenthost.enum_names import enum_name
 from agenthost.jobs import Accept, JobStatus, JobType, Offer, ParticipantInfo, Reject, RoomInfo
 from agenthost.values import Discreet
 
@@ -185,7 +186,7 @@ def _participant(info: models.ParticipantInfo) -> ParticipantInfo:
         identity=info.identity,
         sid=info.sid,
         name=info.name,
-        kind=models.ParticipantInfo.Kind.Name(info.kind).lower(),
+        kind=enum_name(models.ParticipantInfo.Kind, info.kind),
         metadata=info.metadata,
         attributes=dict(info.attributes),
     )

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class HostConnector(aiohttp.TCPConnector):
     """Of the whole host. Whom to trust is read with the first connection that needs it.
 
-    Each connection asks for the server's address anew: a server that is lost may have moved.
+    Each connection asks for the server's address anew: a server that is lost may have moved. There is no limit to them,
+    which aiohttp has at 100 by default: each agent's socket is one, for as long as the host runs.
     """
 
     def __init__(self) -> None:
         self.tls = client_context()
-        super().__init__(resolver=NameLookup(), use_dns_cache=False, ssl=self.tls)
+        super().__init__(resolver=NameLookup(), use_dns_cache=False, ssl=self.tls, limit=0)
 
     async def connect(self, req: "ClientRequest", traces: "list[Trace]", timeout: "ClientTimeout") -> "Connection":
         if req.is_ssl() or (req.proxy is not None and req.proxy.scheme == "https"):

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +284,9 @@ class Host:
         if self._watcher is not None:
             self._watcher.stop()
 
-    async def _reloaded(self, report: ReloadReport) -> None:
+    async def _reloaded(self, report: ReloadReport) -> Mapping[str, str]:
+        """What the reloaded file says and could not be done."""
+        undone: Mapping[str, str] = {}
         if report.ok and self._reload_starts:
             self._reload_starts = False
             self._commands.put_nowait(Started())
@@ -292,8 +294,9 @@ class Host:
             config = self.fleet.plan.config
             if config.reload.rejoin:
                 self.fleet.rejoin()
-            await self.surfaces.follow(config)
+            undone = await self.surfaces.follow(config)
         self._watch()
+        return undone
 
     def _reload_told(self, report: ReloadReport) -> None:
         """How it went is still said as the log was configured before: another level must not swallow it."""

@@ -11,7 +11,7 @@ has changed nothing, and its report says why.
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,7 +51,7 @@ class _Attempt(Struct, kw_only=True):
 class Reloader:
     """`read` reads and checks the file again (in a thread); `refusal` says why no reload is possible now ("" if it is);
     `lingers` is called when one takes long; `applied` with every report, and what it does belongs to the reload;
-    `told` when it has been logged.
+    `told` when it has been logged. `applied` tells what could not be done, and why.
 
     `watched_files` are those that the last reload read (after a failure: those of the one before, too), `failed_files`
     the user's code that could not be used last; `read_at` is when the reload began, in seconds since the epoch.
@@ -64,7 +64,7 @@ class Reloader:
         read: Read,
         refusal: Callable[[], str],
         lingers: Callable[[], None],
-        applied: Callable[[ReloadReport], Awaitable[None]],
+        applied: Callable[[ReloadReport], Awaitable[Mapping[str, str]]],
         told: Callable[[ReloadReport], None],
     ) -> None:
         self._fleet = fleet
@@ -163,7 +163,8 @@ class Reloader:
             report = await self._begin(may_begin_anew=beginning < MOST_BEGINNINGS)
         mended = self.has_failed
         self.last = _outcome(report)
-        await self._applied(report)
+        report = _without(report, await self._applied(report))
+        self.last = _outcome(report)
         report = replace(report, seconds=time.monotonic() - began)
         self._tell(report, mended=mended)
         self._told(report)
@@ -237,7 +238,20 @@ class Reloader:
             told = {"changed": [_field(one) for one in line.told]} if line.told else {}
             self._log.bind(agent=line.agent, kind=line.kind, **told).info("change applied")
         level = log.info if changed or mended else log.debug
+        if report.undone:
+            level = log.bind(undone=dict(report.undone)).error
         level("reloaded", changes=len(changed), seconds=round(report.seconds, 3))
+
+
+def _without(report: ReloadReport, undone: Mapping[str, str]) -> ReloadReport:
+    """The report without those changes of the host as a whole that were not made."""
+    if not undone:
+        return report
+    lines = [
+        line if line.agent else replace(line, reasons=tuple(one for one in line.reasons if one not in undone))
+        for line in report.changes
+    ]
+    return replace(report, changes=tuple(line for line in lines if line.agent or line.reasons), undone=undone)
 
 
 def _changed(report: ReloadReport) -> list[ChangeLine]:
@@ -250,6 +264,7 @@ def _outcome(report: ReloadReport) -> ReloadStatus:
         return ReloadStatus(ok=False, at=time.time(), message=report.error)
     count = len(_changed(report))
     message = f"{count} change{'s' * (count > 1)} applied" if count else "nothing changed"
+    message += "".join(f"; {key} not changed: {why}" for key, why in report.undone.items())
     return ReloadStatus(ok=True, at=time.time(), message=message)
 
 

@@ -1,11 +1,13 @@
 """What a host shows to the outside: its HTTP endpoints and its control socket, as the configuration in force says.
 
-Runs on the host's loop. A surface whose settings changed is opened anew before the old one closes; one that cannot be
-opened then stays as it was, and the log says so. At the start a port that is taken ends the host.
+Runs on the host's loop. A surface whose settings changed is opened anew before the old one closes, unless the old one
+is in its way; one that cannot be opened then stays as it was, and the log says so. At the start a port that is taken
+ends the host.
 """
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agenthost.config.model import Config, HttpConfig
@@ -47,34 +49,66 @@ class Surfaces:
         if self.http is not None:
             _log.info("http listening", address=":".join(map(str, self.http)))
 
-    async def open_control(self, config: Config) -> None:
-        """Open the control socket; a host without one runs all the same."""
+    async def open_control(self, config: Config) -> bool:
+        """Open the control socket; a host without one runs all the same. False: it should have one."""
         self._path = _control_path(config)
         self._control = ControlSocket(self._path, self._handler, text=lock_text(config.folder, config.code))
-        await self._control.start()
+        return await self._control.start() == self._path
 
-    async def follow(self, config: Config) -> None:
-        """Be as this configuration says, after a reload."""
-        if config.http != self._listen:
-            old = self._endpoints
-            try:
-                await self.open_http(config)
-            except EnvironmentRefused as error:
-                _log.error("http not changed", error=str(error))
-            else:
-                if self.http is None:
-                    _log.info("http closed")
-                if old is not None:
-                    await old.stop()
+    async def follow(self, config: Config) -> Mapping[str, str]:
+        """Be as this configuration says, after a reload. What could not be done, and why, by the keys of the file."""
+        undone = {}
+        if config.http != self._listen and (refused := await self._change_http(config)):
+            _log.error("http not changed", error=refused)
+            undone["http.listen"] = refused
         if _control_path(config) != self._path and self._control is not None:
             await self._control.stop()
-            await self.open_control(config)
+            if not await self.open_control(config):
+                undone["control.socket"] = "it cannot be opened; the log says why"
+        return undone
+
+    async def _change_http(self, config: Config) -> str:
+        """Why it stays as it is; "" when it was changed."""
+        old = self._endpoints
+        try:
+            await self.open_http(config)
+        except EnvironmentRefused as error:
+            in_its_way = _is_taken(error) and self.http is not None and self.http[1] == config.http.port
+            return await self._make_way(config) if in_its_way else str(error)
+        if self.http is None:
+            _log.info("http closed")
+        if old is not None:
+            await old.stop()
+        return ""
+
+    async def _make_way(self, config: Config) -> str:
+        """The new address has the port of the old one, and they overlap: close first. Back to the old if that fails."""
+        assert self._endpoints is not None and self._listen is not None and self.http is not None
+        old = HttpConfig(host=self._listen.host, port=self.http[1])
+        await self._endpoints.stop()
+        try:
+            await self.open_http(config)
+            return ""
+        except EnvironmentRefused as error:
+            refused = str(error)
+        endpoints = Endpoints(old, status=self._status, metrics=self._metrics, errors=self._handler.errors)
+        try:
+            self.http = await endpoints.start()
+            self._endpoints = endpoints
+        except EnvironmentRefused as error:
+            self._endpoints = self._listen = self.http = None
+            refused = f"{refused}. Nor can the old address be had again: {error}"
+        return refused
 
     async def close(self) -> None:
         if self._control is not None:
             await self._control.stop()
         if self._endpoints is not None:
             await self._endpoints.stop()
+
+
+def _is_taken(error: EnvironmentRefused) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
 
 
 def _control_path(config: Config) -> Path | None:

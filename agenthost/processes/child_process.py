@@ -142,7 +142,7 @@ class ChildProcess:
         if self._relay is not None:
             self._relay.bind(pid=pid)
         _resolve(self.started, pid)
-        self._home.reaper.exited(pid).add_done_callback(self._exited)
+        self._home.reaper.exited(pid, with_group=True).add_done_callback(self._exited)
 
     def _closed(self) -> None:
         self._channel_closed.set()

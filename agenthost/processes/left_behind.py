@@ -6,7 +6,6 @@ the host does not grow with the jobs that run beside it.
 """
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Mapping
 
@@ -33,10 +32,6 @@ class LeftBehind:
         Found by its session, or, where it detached itself, by the environment its program was started with. What
         those have started goes with them; it would otherwise be adopted only when nobody looks any more.
         """
-        try:
-            os.killpg(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # nobody is left in its first process group
         self._dead[pid] = str(number)
         if self._timer is None:
             loop = asyncio.get_running_loop()

@@ -4,7 +4,7 @@ Runs on the host's loop, woken by SIGCHLD. The host is a subreaper, so besides i
 never heard of (a user's daemon, the intermediate process of a fork); they are reaped too. Children that belong to
 another part of the program (`spare`) are never stolen: waitid(WNOWAIT) looks before anything is reaped.
 
-No pidfds: a process that only we reap keeps its pid until we do, so signalling it by pid is safe.
+No pidfds: a process that only we reap keeps its pid until we do, so signalling it, or its group, by pid is safe.
 """
 
 import asyncio
@@ -48,6 +48,7 @@ class Reaper:
     def __init__(self) -> None:
         self._waiting: dict[int, asyncio.Future[ExitStatus]] = {}
         self._spared: set[int] = set()
+        self._leaders: set[int] = set()
         # Ended before anybody asked: a job may be dead before its Hello is read.
         self._recent: OrderedDict[int, ExitStatus] = OrderedDict()
         self._again: asyncio.TimerHandle | None = None
@@ -66,13 +67,16 @@ class Reaper:
         """`pid` is a child that somebody else waits for."""
         self._spared.add(pid)
 
-    def exited(self, pid: int) -> "asyncio.Future[ExitStatus]":
-        """Done when child `pid` has ended and was reaped."""
+    def exited(self, pid: int, *, with_group: bool = False) -> "asyncio.Future[ExitStatus]":
+        """Done when child `pid` has ended and was reaped. `with_group`: the group that it leads goes with it."""
+        if with_group:
+            self._leaders.add(pid)
         future = self._waiting.get(pid)
         if future is None:
             future = asyncio.get_running_loop().create_future()
             ended = self._recent.pop(pid, None)
             if ended is not None and not _is_our_child(pid):
+                self._leaders.discard(pid)
                 future.set_result(ended)
             else:
                 self._waiting[pid] = future
@@ -110,6 +114,9 @@ class Reaper:
             self._reap_one(ended.si_pid)
 
     def _reap_one(self, pid: int) -> None:
+        if pid in self._leaders and _has_ended(pid):
+            _kill_group(pid)  # before its number can be given to another
+            self._leaders.discard(pid)
         try:
             found, status, usage = os.wait4(pid, os.WNOHANG)
         except ChildProcessError:
@@ -132,6 +139,21 @@ class Reaper:
     def _look_again(self) -> None:
         if self._again is None or self._again.cancelled() or self._again.when() <= asyncio.get_running_loop().time():
             self._again = asyncio.get_running_loop().call_later(_LOOK_AGAIN_SECONDS, self.reap)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether our child `pid` waits to be reaped. Never where the system cannot look without reaping."""
+    try:
+        return hasattr(os, "waitid") and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # it leads none, or nobody is left in it
 
 
 def _is_our_child(pid: int) -> bool:

@@ -3,6 +3,7 @@
 Twirp by hand over the host's own HTTP session: `livekit.api` would cost every host 6 MB for what it does not use.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -11,15 +12,18 @@ import aiohttp
 from google.protobuf.message import DecodeError, Message
 from livekit.protocol import agent, agent_dispatch, models, room
 
+from agenthost.enum_names import enum_name
 from agenthost.errors import CallRefused, ConnectionLost
 from agenthost.jobs import RoomInfo
 from agenthost.recovery.values import ATTEMPT_ATTRIBUTE, DispatchInfo, Member
 
 CALL_SECONDS = 5.0
+
+CALLS_AT_ONCE = 20
+"""So many to one server; the next one waits, and has its time-out from then on."""
+
 _AGENT_NAME = "lk.agent_name"
 _UNREACHABLE = frozenset({"unavailable", "deadline_exceeded", "internal", "unknown", "resource_exhausted"})
-
-_KINDS = {number: name.lower() for name, number in models.ParticipantInfo.Kind.items()}
 
 M = TypeVar("M", bound=Message)
 
@@ -40,6 +44,7 @@ class ServerApi:
         self._session = session
         self._sign = sign
         self._proxy = proxy
+        self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
         self.calls = 0
 
     async def list_rooms(self, names: Iterable[str] = ()) -> tuple[RoomInfo, ...]:
@@ -98,6 +103,16 @@ class ServerApi:
         return True
 
     async def _call(self, method: str, room_name: str, request: Message, answer: type[M]) -> M:
+        async with self._turns:
+            body = await self._post(method, room_name, request)
+        message = answer()
+        try:
+            message.ParseFromString(body)
+        except DecodeError:
+            raise ConnectionLost(f"{method} was answered by something that is no LiveKit server") from None
+        return message
+
+    async def _post(self, method: str, room_name: str, request: Message) -> bytes:
         self.calls += 1
         headers = {"Authorization": f"Bearer {self._sign(room_name)}", "Content-Type": "application/protobuf"}
         limit = aiohttp.ClientTimeout(total=CALL_SECONDS)
@@ -113,12 +128,7 @@ class ServerApi:
             raise ConnectionLost(f"{method} was not answered within {CALL_SECONDS:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise ConnectionLost(f"{method} failed: {type(error).__name__}") from None  # its text may hold the URL
-        message = answer()
-        try:
-            message.ParseFromString(body)
-        except DecodeError:
-            raise ConnectionLost(f"{method} was answered by something that is no LiveKit server") from None
-        return message
+        return body
 
 
 def _error(method: str, status: int, body: bytes) -> ConnectionLost | CallRefused:
@@ -153,7 +163,7 @@ def _member(info: models.ParticipantInfo) -> Member:
     is_agent = info.kind == models.ParticipantInfo.Kind.AGENT and _AGENT_NAME in info.attributes
     return Member(
         identity=info.identity,
-        kind=_KINDS.get(info.kind, "unknown"),
+        kind=enum_name(models.ParticipantInfo.Kind, info.kind),
         hidden=info.permission.hidden,
         agent_name=info.attributes[_AGENT_NAME] if is_agent else None,
     )

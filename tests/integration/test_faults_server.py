@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from livekit.protocol import models
 
-from agenthost.jobs import JobStatus
+from agenthost.jobs import JobStatus, JobType
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import Faults, OfferOutcome
 from tests.support.host import HostProcess, write_agent
@@ -288,3 +289,22 @@ async def test_job_with_a_forged_token_fails_and_nothing_is_signed_for_it(
     later = (await fake_server.offer("good", agent_name="steady")).job_id
     await fake_server.wait_status(later, JobStatus.RUNNING)
     await end_job(host, running)
+
+
+async def test_participant_of_an_unknown_kind_is_served(
+    agent_file: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """As a newer server may have them: the offer is taken over the same connection, and a rule can name the kind."""
+    agent_file.write_text(
+        YAML
+        + "type: participant\nrequests: { otherwise: reject, rules: [{ name: new, "
+        + 'when: { participant.kind: "unknown-*" }, action: accept }] }'
+    )
+    host = await run_host(agent_file, server=fake_server)
+    await host.wait_event("registered")
+    person = models.ParticipantInfo(identity="new", kind=99)  # type: ignore[arg-type]
+    result = await fake_server.offer("room", agent_name="steady", type=JobType.PARTICIPANT, participant=person)
+    assert result.assigned, host.output()
+    assert fake_server.connections == 1
+    await fake_server.wait_status(result.job_id, JobStatus.RUNNING)
+    (agent_file.parent / "enough").touch()

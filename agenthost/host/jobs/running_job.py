@@ -257,7 +257,11 @@ class RunningJob:
             limit = self.spec.limits.memory or 0
             self._log.error("job over its memory limit", bytes=verdict.used, limit=limit)
             used = f"{verdict.used / 1e6:.0f} MB of private memory"
-            self.stop("memory", error=f"it used {used}, more than limits.memory ({limit / 1e6:.0f} MB)")
+            error = f"it used {used}, more than limits.memory ({limit / 1e6:.0f} MB)"
+            self.stop("memory", error=error)
+            if verdict.verdict.kills:
+                self._intend(StopIntent(reason="memory", kind=OutcomeKind.FAILED, error=error))
+                self.process.kill_because(f"it was killed, since it was {verdict.verdict.value}")
         else:
             self._log.warning("job uses much memory", bytes=verdict.used, warn=self.spec.limits.memory_warn)
 

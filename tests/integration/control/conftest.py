@@ -58,8 +58,7 @@ class Running:
         self.file = file
         self.handler = Handler()
         self.path = default_path(file, {"XDG_RUNTIME_DIR": str(runtime)})
-        # Here the commands are processes of the host's own; a real host refuses those.
-        self.socket = ControlSocket(self.path, self.handler, text=text, is_ours=lambda connection: False)
+        self.socket = ControlSocket(self.path, self.handler, text=text)
 
 
 @pytest.fixture

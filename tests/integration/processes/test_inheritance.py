@@ -65,6 +65,31 @@ async def test_job_has_its_own_descriptors_and_no_others(start_any: Start) -> No
     assert not pipes[0] & pipes[1], "two jobs share an end of a pipe"
 
 
+DEAF = """
+import os, signal, sys
+{}
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
+    ],
+    ids=["ignored", "blocked"],
+)
+async def test_signals_that_its_starter_did_not_hear_are_heard(start: Start, what: str) -> None:
+    """Some supervisors ignore SIGCHLD or block all signals, which an exec hands on: jobs end, and so does the host."""
+    code = "async def entrypoint(ctx):\n    tell(ctx, blocked=len(signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
+    agent = await start(code, under=(sys.executable, "-c", DEAF.format(what)))
+    assert (await agent.run())["blocked"] == 0
+    await agent.no_zombies()
+    agent.host.signal(signal.SIGTERM)
+    assert await agent.host.exit_code(timeout=20) == 0
+
+
 SIGNALS = """
 import asyncio
 # what careless modules do when they are imported

@@ -189,13 +189,42 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
+EATS = GROWS.replace(
+    "    await asyncio.sleep(0.01)",
+    """    try:
+        await until(f"more {ctx.job.id}")
+    except asyncio.CancelledError:
+        pass
+    held.append(os.urandom(1) * 80_000_000)
+    await asyncio.sleep(0.01)""",
+)
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "why"), [(620, "over it by half"), (405, "still growing when it had been asked to end")]
+)
+async def test_job_far_over_its_memory_or_still_growing_is_killed(start_any: Start, megabytes: int, why: str) -> None:
+    """No time to end for who would take the machine's memory meanwhile: a second after it was asked, it is gone."""
+    agent = await start_any(EATS, "limits: { memory: 400MB }")
+    job = await agent.offer(str(megabytes))
+    if megabytes == 405:
+        await agent.host.wait_event("job stopping", job_id=job, reason="memory", timeout=30)
+        agent.let_go(f"more {job}")
+    error = await agent.ended(job, JobStatus.FAILED, timeout=30)
+    assert "more than limits.memory (400 MB)" in error
+    assert f"it was killed, since it was {why}" in error
+    ended = await agent.host.wait_event("job ended", job_id=job)
+    assert (ended.fields["outcome"], ended.fields["reason"]) == ("failed", "memory")
+    assert not agent.host.events("callback: memory", job_id=job)
+
+
 async def test_memory_limits_warn_and_end(start_any: Start) -> None:
     """Scenario 35: private memory over the soft limit is told once; over the hard one the job ends, with its hooks.
 
     Each may be measured while it still grows: 160 MB and what a process has of its own are never a second warning.
     """
     agent = await start_any(GROWS, "limits: { memory_warn: 150MB, memory: 300MB }")
-    small, medium, large = [await agent.offer(megabytes) for megabytes in ("1", "160", "400")]
+    small, medium, large = [await agent.offer(megabytes) for megabytes in ("1", "160", "305")]
     await agent.host.wait_event("job stopping", job_id=large, reason="memory")
     await agent.wait_facts(large, timeout=30)
     agent.let_go(f"end {large}")

@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from agenthost.control.client import ControlClient
@@ -19,6 +21,7 @@ from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
 from tests.support.host import HostProcess, write_agent
 from tests.support.protocols import RunHost
+from tests.support.real_server import free_port
 
 CODE = """
 import asyncio
@@ -71,6 +74,57 @@ async def host(run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
     assert offered.outcome is OfferOutcome.ASSIGNED
     await fake_server.wait_status(offered.job_id, JobStatus.RUNNING)
     return host
+
+
+async def healthy(address: str) -> bool:
+    """Whether the host answers there."""
+    try:
+        async with aiohttp.ClientSession() as client, client.get(f"http://{address}/healthz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
+
+
+async def test_http_moves_to_another_address_of_the_same_port(
+    host: HostProcess, command: Command, tmp_path: Path
+) -> None:
+    """Also where both cannot be open at a time: to all addresses, to one of them again, and to none."""
+    file, port = tmp_path / "agenthost.yaml", free_port()
+    for listen, answers in (
+        (f"127.0.0.1:{port}", ("127.0.0.1",)),
+        (f"0.0.0.0:{port}", ("127.0.0.1", "127.0.0.2")),
+        (f"127.0.0.2:{port}", ("127.0.0.2",)),
+        ("none", ()),
+    ):
+        file.write_text(YAML.replace("listen: none", f'listen: "{listen}"'))
+        code, said = await command("reload")
+        assert (code, "http.listen" in said) == (0, True), said
+        assert [at for at in ("127.0.0.1", "127.0.0.2") if await healthy(f"{at}:{port}")] == list(answers), listen
+    assert not host.events("http not changed")
+
+
+async def test_http_that_cannot_move_stays_and_the_reload_says_so(
+    host: HostProcess, command: Command, tmp_path: Path
+) -> None:
+    """Somebody else has one of the addresses: the old one answers on, and no change is told that was not made."""
+    file, port = tmp_path / "agenthost.yaml", free_port()
+    file.write_text(YAML.replace("listen: none", f'listen: "127.0.0.1:{port}"'))
+    assert (await command("reload"))[0] == 0
+    applied = len(host.events("change applied"))
+    everywhere = YAML.replace("listen: none", f'listen: "0.0.0.0:{port}"').replace("max_jobs: 5", "max_jobs: 6")
+    file.write_text(everywhere)
+    with socket.create_server(("127.0.0.2", port)):
+        code, said = await command("reload")
+    assert (code, f"http.listen stays as it was: HTTP: port {port} of 0.0.0.0 is taken" in said) == (1, True), said
+    assert "→" not in "".join(line for line in said.splitlines() if "0.0.0.0" in line)
+    assert await healthy(f"127.0.0.1:{port}")
+    told = [each["what"] for line in host.events("change applied")[applied:] for each in line.fields["changed"]]
+    assert told == ["load.max_jobs"]
+    reloaded = host.events("reloaded")[-1]
+    assert (reloaded.level, list(reloaded.fields["undone"])) == ("ERROR", ["http.listen"])
+    assert "http.listen not changed" in (await command("status"))[1]
+    code, said = await command("reload")  # it is free now
+    assert (code, await healthy(f"127.0.0.2:{port}")) == (0, True), said
 
 
 def left(folder: Path) -> list[str]:

@@ -51,6 +51,17 @@ def test_what_a_newer_server_says_is_ignored_by_name() -> None:
     assert wire.decode(b"") == wire.Ignored(kind="empty")
 
 
+def test_offer_of_a_newer_protocol_is_an_offer() -> None:
+    """Kinds of participants, types and states that this host has no word for."""
+    message = agent.ServerMessage()
+    job = message.availability.job
+    job.id, job.type, job.state.status, job.participant.kind, job.participant.state = "AJ_1", 99, 99, 99, 99  # type: ignore[assignment]
+    offer = wire.decode(message.SerializeToString())
+    assert isinstance(offer, wire.Offer)
+    assert offer.participant is not None
+    assert (offer.type, offer.participant.kind) == (JobType.ROOM, "unknown-99")
+
+
 def test_garbage_is_unreadable() -> None:
     """Bytes that are no message at all."""
     assert wire.decode(b"\xff\xff garbage") == wire.Unreadable(error="what is not a LiveKit server message")

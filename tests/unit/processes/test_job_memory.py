@@ -13,6 +13,7 @@ from agenthost.processes.job_memory import GROWTH_BYTES, MemoryReport, MemoryVer
 MB = 1_000_000
 TRUE = shutil.which("true") or ""
 OK, WARN, STOP = MemoryVerdict.OK, MemoryVerdict.WARN, MemoryVerdict.STOP
+FAR_OVER, GROWING = MemoryVerdict.FAR_OVER, MemoryVerdict.GROWING
 
 
 def verdicts(watch: MemoryWatch, *megabytes: float) -> list[MemoryVerdict]:
@@ -34,14 +35,25 @@ def test_memory_that_falls_and_rises_again_does_not_warn_again() -> None:
     assert verdicts(MemoryWatch(500 * MB, None), 510, 300, 510, 300, 520) == [WARN, OK, OK, OK, OK]
 
 
-def test_memory_over_the_limit_stops_as_long_as_it_is_over() -> None:
-    """Exactly the limit is allowed; asking twice gives the same answer."""
-    assert verdicts(MemoryWatch(None, 1000 * MB), 1000, 1000.5, 1000.5, 900) == [OK, STOP, STOP, OK]
+def test_memory_over_the_limit_stops_once() -> None:
+    """Exactly the limit is allowed; who stays where it is, has the time to end."""
+    assert verdicts(MemoryWatch(None, 1000 * MB), 1000, 1000.5, 1000.5, 900, 1090) == [OK, STOP, OK, OK, OK]
+
+
+def test_memory_that_grows_after_the_stop_kills() -> None:
+    """By more than a tenth of the limit: the end itself may take some."""
+    assert verdicts(MemoryWatch(None, 1000 * MB), 1050, 1150, 1151, 1152) == [STOP, OK, GROWING, GROWING]
+
+
+def test_memory_far_over_the_limit_kills_at_once() -> None:
+    """By half of it, whether or not it was asked to end before."""
+    assert verdicts(MemoryWatch(None, 1000 * MB), 1501) == [FAR_OVER]
+    assert verdicts(MemoryWatch(None, 1000 * MB), 1450, 1500, 1501) == [STOP, OK, FAR_OVER]
 
 
 def test_limit_goes_before_the_warning() -> None:
     """A job over both is stopped, not warned about."""
-    assert verdicts(MemoryWatch(500 * MB, 1000 * MB), 2000) == [STOP]
+    assert verdicts(MemoryWatch(500 * MB, 1000 * MB), 1400) == [STOP]
 
 
 def test_without_thresholds_nothing_is_said() -> None:
@@ -71,11 +83,39 @@ def test_process_within_its_thresholds_is_not_reported() -> None:
     assert MemoryWatch(10**15, 10**15).look(os.getpid(), 100.0) is None
 
 
-def test_process_is_measured_every_five_seconds_only() -> None:
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The pids that were measured, in turn."""
+    pids: list[int] = []
+    measure = kernel.private_memory
+    monkeypatch.setattr(kernel, "private_memory", lambda pid: (pids.append(pid), measure(pid))[1])
+    return pids
+
+
+def test_process_within_its_limit_is_measured_every_five_seconds_only(measured: list[int]) -> None:
     """However often the host asks: reading a large process costs the kernel milliseconds."""
-    watch = MemoryWatch(None, MB)
-    reported = [watch.look(os.getpid(), now) is not None for now in (100.0, 101.0, 104.9, 105.0, 106.0, 110.0)]
-    assert reported == [True, False, False, True, False, True]
+    resident = _resident()
+    watch = MemoryWatch(resident, 2 * resident)
+    counts = [(watch.look(os.getpid(), now), len(measured))[1] for now in (100.0, 101.0, 104.9, 105.0, 106.0, 110.0)]
+    assert counts == [1, 1, 1, 2, 2, 3]
+
+
+def test_process_near_its_limit_is_measured_whenever_the_host_asks(measured: list[int]) -> None:
+    """What it has is over 70 % of the limit, or would be with all that has come since the last time."""
+    private = kernel.private_memory(os.getpid())
+    assert private is not None
+    measured.clear()
+    near, far = MemoryWatch(None, int(private / 0.8)), MemoryWatch(None, 2 * _resident() + 200 * MB)
+    assert [(near.look(os.getpid(), now), len(measured))[1] for now in (100.0, 101.0, 102.0)] == [1, 2, 3]
+    measured.clear()
+    assert [(far.look(os.getpid(), now), len(measured))[1] for now in (100.0, 101.0)] == [0, 0]
+    eaten = bytes(1) * (2 * _resident())
+    assert (far.look(os.getpid(), 102.0), len(measured))[1] == 1
+    del eaten
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts what Linux calls shared")

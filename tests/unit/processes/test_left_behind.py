@@ -50,6 +50,18 @@ async def test_daemon_that_is_not_exec_d_yet_is_found_later(home: ProcessHome, m
     await poll(lambda: not os.path.exists(f"/proc/{daemon}"), timeout=5, what="it lives")
 
 
+async def test_number_of_a_dead_process_may_be_anothers_by_now(home: ProcessHome) -> None:
+    """Once it is reaped, the kernel may give its number to the leader of another group."""
+    another = spawn("sleep", "60", session=True)
+    await poll(lambda: os.getpgid(another) == another, timeout=5, what="it leads no group")
+    home.reaper.exited(another)
+    home.reaper.kill_left_behind(another, 4711)
+    assert (await ended(home, spawn("sh", "-c", "exit 4"))).code == 4  # a kill would have been told by now
+    assert state(another) in "SR"
+    os.kill(another, signal.SIGTERM)
+    assert (await ended(home, another)).signal == signal.SIGTERM
+
+
 async def test_neighbours_are_spared(home: ProcessHome) -> None:
     """Known processes, children of others, and those of another number."""
     env = {kernel.PROCESS_NUMBER: "1"}

@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 
+import psutil
+
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import ExitStatus, Reaper
 from tests.support.polling import poll
+from tests.support.process_states import ENDED, state_of
 from tests.unit.processes.conftest import ended, spawn, state
 
 
@@ -25,6 +28,17 @@ async def test_signal_is_told(home: ProcessHome) -> None:
     waiting = asyncio.ensure_future(ended(home, pid))
     os.kill(pid, signal.SIGKILL)
     assert str(await waiting) == "signal SIGKILL"
+
+
+async def test_group_ends_before_its_leader_is_reaped(home: ProcessHome) -> None:
+    """When the end is told, the leader's number may be another's; nobody of its group is left by then."""
+    leader = spawn("sh", "-c", "sleep 60 & sleep 60 & wait", session=True)
+    below = await poll(
+        lambda: found if len(found := psutil.Process(leader).children()) == 2 else [], timeout=5, what="nothing started"
+    )
+    os.kill(leader, signal.SIGKILL)
+    await home.reaper.exited(leader, with_group=True)
+    await poll(lambda: all(state_of(each) in ENDED for each in below), timeout=5, what="somebody lives")
 
 
 async def test_process_that_ended_before_anybody_asked_is_told_too(home: ProcessHome) -> None:
