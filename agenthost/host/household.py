@@ -147,6 +147,7 @@ class FleetHousehold:
             room=offer.room.name,
             sid=offer.room.sid,
             joined=job.joined,
+            connected=job.connected,
             dispatch_id="" if is_told else offer.dispatch_id,
             server=self.recovery.server(registration.key.server),
         )
