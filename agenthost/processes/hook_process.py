@@ -51,7 +51,7 @@ class Hook:
         self._init_seconds = init_seconds
         self._process: HookProcess | None = None
         self._numbers = itertools.count(1)
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[HookProcess] | None = None
 
     async def start(self) -> tuple[str, ...]:
         """Have a process that is ready; the files of user code it has imported, if it was not forked.
@@ -79,6 +79,8 @@ class Hook:
             self._process.send(message)
 
     async def close(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
         process, self._process = self._process, None
         if process is not None:
             process.close_channel()
@@ -107,10 +109,17 @@ class Hook:
         return message
 
     async def _living(self) -> HookProcess:
-        async with self._starting:
-            if self._process is None or self._process.ended.done():
-                self._process = await self._start()
+        """The start has `init_seconds` of its own: who waits for it may give up, and it goes on for the next."""
+        if self._process is not None and not self._process.ended.done():
             return self._process
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.get_running_loop().create_task(self._start())
+            self._starting.add_done_callback(self._started)
+        return await asyncio.shield(self._starting)
+
+    def _started(self, starting: "asyncio.Task[HookProcess]") -> None:
+        if not starting.cancelled() and starting.exception() is None:
+            self._process = starting.result()
 
     async def _start(self) -> HookProcess:
         process = await start_process(
