@@ -22,15 +22,15 @@ log = get_logger("job")
 
 
 class JobLine:
-    """`people` counts the participants of the room that are no agents; `renew_token` takes a fresh token for the API.
+    """`heartbeat` tells how the job is in its room; `renew_token` takes a fresh token for the API.
 
     `ending` is done when it is decided what the job ends by; `budget` is how long that may take. Make it on the loop
     that runs the job.
     """
 
-    def __init__(self, *, people: Callable[[], int], renew_token: Callable[[str], None]) -> None:
+    def __init__(self, *, heartbeat: Callable[[], Heartbeat], renew_token: Callable[[str], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._people = people
+        self._heartbeat = heartbeat
         self._renew_token = renew_token
         self._channel: AsyncChannel | None = None
         self.ending: asyncio.Future[Ending] = self._loop.create_future()
@@ -81,5 +81,5 @@ class JobLine:
             os._exit(HOST_GONE)
 
     def _beat(self) -> None:
-        self.say(Heartbeat(people=self._people()))
+        self.say(self._heartbeat())
         self.start_heartbeat()

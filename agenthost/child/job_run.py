@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from livekit.protocol.agent import Job
-from livekit.rtc import ParticipantKind, Room
+from livekit.rtc import ConnectionState, ParticipantKind, Room
 
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.endings import disconnected, raised, succeeded
@@ -26,7 +26,7 @@ from agenthost.context.job_process import JobProcess
 from agenthost.context.job_room import JobRoom
 from agenthost.context.participants import Participants, StoppedWaiting
 from agenthost.ipc.channel import BlockingChannel
-from agenthost.ipc.messages import Connected, Started, StartJob
+from agenthost.ipc.messages import Connected, Heartbeat, Started, StartJob
 from agenthost.logs import pipe_handler
 from agenthost.logs.events import get_logger
 
@@ -40,7 +40,7 @@ class JobRun:
         self._start = start
         self._code = code
         self._parts = _assemble(start, process, self.end)
-        self._line = JobLine(people=lambda: people_in(self._parts.room), renew_token=self._parts.api.renew)
+        self._line = JobLine(heartbeat=lambda: heartbeat_in(self._parts.room), renew_token=self._parts.api.renew)
         self._context = JobContext(self._parts)
         self._announcements: set[asyncio.Task[None]] = set()
         self._parts.room.on("disconnected", self._on_disconnected)
@@ -139,9 +139,10 @@ def _assemble(start: StartJob, process: JobProcess, end: Callable[[str], None]) 
     )
 
 
-def people_in(room: Room) -> int:
-    """How many participants of the room are no agents."""
+def heartbeat_in(room: Room) -> Heartbeat:
+    """What a job says once a second of how it is in its room."""
     if not room.isconnected():
-        return 0
+        return Heartbeat(people=0)
     agent = ParticipantKind.PARTICIPANT_KIND_AGENT
-    return sum(participant.kind != agent for participant in room.remote_participants.values())
+    people = sum(participant.kind != agent for participant in room.remote_participants.values())
+    return Heartbeat(people=people, connected=room.connection_state == ConnectionState.CONN_CONNECTED)

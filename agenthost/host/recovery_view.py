@@ -166,6 +166,7 @@ class RecoveryView:
             room=job.room,
             sid=job.offer.room.sid,
             joined=running.joined,
+            connected=running.connected,
             dispatch_id="" if is_told else job.offer.dispatch_id,
             server=self.recovery.server(job.registration.key.server),
         )

@@ -235,9 +235,11 @@ class Connected(Message, frozen=True, kw_only=True):
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):
-    """The job's loop turns. Sent once a second while a job runs. `people` are the participants that are no agents."""
+    """The job's loop turns. Sent once a second while a job runs. `people` are the participants that are no agents;
+    `connected`: it is in its room now, and not on its way back to it."""
 
     people: int
+    connected: bool = False
 
 
 class Stopping(Message, frozen=True, kw_only=True):

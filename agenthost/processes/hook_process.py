@@ -1,7 +1,8 @@
 """The process in which a user's request handler and load function run, one per agent generation that has any.
 
 Runs on the host's loop. It lives as long as its generation. When it dies every open question fails at once; when a
-question is not answered in time it counts as hanging, is killed and replaced: the next question starts another.
+question is not answered in time it counts as hanging, is killed and replaced: another is started soon, with growing
+pauses where each dies without an answer. A start outlives the question that waits for it.
 """
 
 import asyncio
@@ -16,6 +17,11 @@ from agenthost.processes.starters import Starter, start_process
 from agenthost.processes.templates import NUMBERS
 
 Answer = TypeVar("Answer", HandlerAnswer, LoadAnswer)
+
+
+FIRST_PAUSE_SECONDS = 0.1
+MOST_PAUSE_SECONDS = 30.0
+"""From a death of it until the next start, twice as long after each one that has answered nothing."""
 
 
 class HookProcess(ChildProcess):
@@ -51,7 +57,9 @@ class Hook:
         self._init_seconds = init_seconds
         self._process: HookProcess | None = None
         self._numbers = itertools.count(1)
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[HookProcess] | None = None
+        self._pause = FIRST_PAUSE_SECONDS
+        self._closed = False
 
     async def start(self) -> tuple[str, ...]:
         """Have a process that is ready; the files of user code it has imported, if it was not forked.
@@ -79,6 +87,9 @@ class Hook:
             self._process.send(message)
 
     async def close(self) -> None:
+        self._closed = True
+        if self._starting is not None:
+            self._starting.cancel()
         process, self._process = self._process, None
         if process is not None:
             process.close_channel()
@@ -104,13 +115,34 @@ class Hook:
         finally:
             process.open_questions.pop(question.number, None)
         assert isinstance(message, kind)
+        self._pause = FIRST_PAUSE_SECONDS
         return message
 
     async def _living(self) -> HookProcess:
-        async with self._starting:
-            if self._process is None or self._process.ended.done():
-                self._process = await self._start()
+        """The start has `init_seconds` of its own: who waits for it may give up, and it goes on for the next."""
+        if self._process is not None and not self._process.ended.done():
             return self._process
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.get_running_loop().create_task(self._start())
+            self._starting.add_done_callback(self._started)
+        return await asyncio.shield(self._starting)
+
+    def _started(self, starting: "asyncio.Task[HookProcess]") -> None:
+        if not starting.cancelled() and starting.exception() is None:
+            self._process = starting.result()
+            self._process.ended.add_done_callback(lambda _: self._dead())
+
+    def _dead(self) -> None:
+        """Have another soon, whether or not somebody asks; one that dies again and again is waited with."""
+        if not self._closed:
+            asyncio.get_running_loop().call_later(self._pause, self._start_again)
+            self._pause = min(self._pause * 2, MOST_PAUSE_SECONDS)
+
+    def _start_again(self) -> None:
+        living = self._process is not None and not self._process.ended.done()
+        if not self._closed and not living and (self._starting is None or self._starting.done()):
+            self._starting = asyncio.get_running_loop().create_task(self._start())
+            self._starting.add_done_callback(self._started)
 
     async def _start(self) -> HookProcess:
         process = await start_process(

@@ -22,7 +22,8 @@ CHECK_SECONDS = 30.0
 
 
 class DoubtfulJob(Struct, frozen=True, kw_only=True):
-    """A job that the server may have forgotten. `joined`: it was in its room once.
+    """A job that the server may have forgotten. `joined`: it was in its room once; `connected`: it says that it is in
+    it now, and knows better than a list of rooms, which is another node's word, or a server's that has just started.
 
     `dispatch_id`: the job is to end with this dispatch, and the server would not tell ("": a restarted server forgets
     dispatches while their calls go on, so their end says nothing).
@@ -32,6 +33,7 @@ class DoubtfulJob(Struct, frozen=True, kw_only=True):
     room: str
     sid: str
     joined: bool
+    connected: bool = False
     dispatch_id: str = ""
     server: ServerApi
 
@@ -77,17 +79,25 @@ class RoomCheck:
         """One look, at each server once. A server that cannot be asked ends no job."""
         jobs = self._doubtful()
         missed = self._missed
-        self._missed = Counter({job.job_id: missed[job.job_id] for job in jobs})
+        self._missed = Counter({job.job_id: missed[job.job_id] for job in jobs if not job.connected})
         for server, theirs in _by_server(jobs).items():
-            try:
-                rooms = await server.list_rooms({job.room for job in theirs})
-            except AgentHostError as error:
-                self._log.debug("rooms not checked", error=str(error))
+            unsure = [job for job in theirs if not job.connected]
+            if unsure and not await self._check_rooms(server, unsure):
                 continue
-            self._log.debug("rooms checked", jobs=len(theirs), rooms=len(rooms))
             for job in theirs:
-                self._judge(job, rooms)
                 await self._check_dispatch(job)
+
+    async def _check_rooms(self, server: ServerApi, jobs: Sequence[DoubtfulJob]) -> bool:
+        """False when the server cannot be asked."""
+        try:
+            rooms = await server.list_rooms({job.room for job in jobs})
+        except AgentHostError as error:
+            self._log.debug("rooms not checked", error=str(error))
+            return False
+        self._log.debug("rooms checked", jobs=len(jobs), rooms=len(rooms))
+        for job in jobs:
+            self._judge(job, rooms)
+        return True
 
     def _judge(self, job: DoubtfulJob, rooms: Sequence[RoomInfo]) -> None:
         """A server that has just started knows no room until the first client is back: a joined job gets two looks."""

@@ -16,10 +16,10 @@ from livekit.protocol.agent import Job
 
 from agenthost.child.endings import Ending, disconnected, raised, succeeded
 from agenthost.child.job_line import JobLine
-from agenthost.child.job_run import people_in
+from agenthost.child.job_run import heartbeat_in
 from agenthost.context.calls import attempt, call, name_of
 from agenthost.ipc.channel import BlockingChannel
-from agenthost.ipc.messages import Connected, Started, StartJob, Stopping
+from agenthost.ipc.messages import Connected, Heartbeat, Started, StartJob, Stopping
 from agenthost.jobs import OutcomeKind
 from agenthost.logs.events import get_logger
 from agenthost.voice.api_token import ApiToken
@@ -50,7 +50,7 @@ class VoiceRun:
         self._start = start
         self._process = process
         self._api_token = ApiToken(start)
-        self._line = JobLine(people=self._people, renew_token=self._api_token.renew)
+        self._line = JobLine(heartbeat=self._heartbeat, renew_token=self._api_token.renew)
         self._end = VoiceEnd(
             budget=self._line.budget,
             shutdown_seconds=start.shutdown_seconds,
@@ -191,8 +191,8 @@ class VoiceRun:
 
     # ── meanwhile ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _people(self) -> int:
-        return people_in(self._context.room) if self._context is not None else 0
+    def _heartbeat(self) -> Heartbeat:
+        return heartbeat_in(self._context.room) if self._context is not None else Heartbeat(people=0)
 
     async def _infer(self, request: Any) -> None:
         try:

@@ -25,7 +25,8 @@ async def test_job_that_returned_while_connected_lives_until_its_room_is_deleted
     connected = await asyncio.to_thread(process.receive, Connected)
     assert connected.room_sid.startswith("RM_")
     assert connected.participant_sid.startswith("PA_")
-    assert (await asyncio.to_thread(process.receive, Heartbeat)).people == 1
+    heartbeat = await asyncio.to_thread(process.receive, Heartbeat)
+    assert (heartbeat.people, heartbeat.connected) == (1, True)
     await livekit_api.room.delete_room(api.DeleteRoomRequest(room="deleted"))
     ended = await asyncio.to_thread(process.end)
     assert ended == Ended(kind="succeeded", reason="room deleted")

@@ -11,6 +11,7 @@ from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
 from tests.support.host import write_agent
+from tests.support.polling import poll
 from tests.support.protocols import RunHost
 from tests.support.worker import Worker, accept
 
@@ -122,3 +123,43 @@ async def test_full_host_reports_it_and_is_asked_again_when_free(
     (tmp_path / "enough").touch()
     free = await fake_server.wait_report("exact", lambda report: report.available and report.job_count == 0)
     assert free.at >= began
+
+
+async def test_hook_process_that_starts_slowly_is_started_once_for_all_offers(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """It died, and its next start outlasts an offer: those are rejected in time, and the start goes on behind them."""
+    code = f"""
+import os, time
+if Path("started").exists():
+    time.sleep(2.5)
+Path("started").touch()
+{CODE.replace("await asyncio.sleep(10)", 'if request.job.metadata == "die": os._exit(1)')}
+"""
+    code = "from pathlib import Path\n" + code
+    yaml = (
+        YAML.replace("num_idle_processes: 1", "num_idle_processes: 0\nstart_method: spawn")
+        + "requests: { handler: my_agent:slow }\n"
+    )
+    host = await run_host(write_agent(tmp_path, code, yaml), server=fake_server)
+    await host.wait_event("registered", timeout=30)
+    assert (await fake_server.offer("first", agent_name="exact", metadata="die")).outcome is OfferOutcome.REJECTED
+    outcomes = [(await fake_server.offer(f"room-{number}", agent_name="exact")).answers for number in range(4)]
+    assert all(outcomes), "every offer is answered in time"
+    assert any(answers[0].available for answers in outcomes), host.output()
+    (tmp_path / "enough").touch()
+
+
+async def test_dead_hook_process_is_replaced_before_anybody_asks(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
+) -> None:
+    """The next offer need not wait for its start."""
+    dies = 'import os\n    if request.job.metadata == "die": os._exit(1)'
+    code = CODE.replace("await asyncio.sleep(10)", dies) + '\nimport os\nPath(f"loaded-{os.getpid()}").touch()\n'
+    yaml = YAML.replace("num_idle_processes: 1", "num_idle_processes: 0\nstart_method: spawn")
+    yaml += "requests: { handler: my_agent:slow }\n"
+    host = await run_host(write_agent(tmp_path, code, yaml), server=fake_server)
+    await host.wait_event("registered", timeout=30)
+    before = len(list(tmp_path.glob("loaded-*")))
+    await fake_server.offer("first", agent_name="exact", metadata="die")
+    await poll(lambda: len(list(tmp_path.glob("loaded-*"))) > before, timeout=15, what="no other was started")

@@ -42,7 +42,7 @@ class RunningJob:
     """`run` is the job's whole life; the other methods may be called at any time during it.
 
     `forced`: it was ended before its time. `leaving`: why it began to end by itself, or as asked ("": it has not).
-    `forgotten`: the server takes it for ended, and it is not.
+    `forgotten`: the server takes it for ended, and it is not. `connected`: it says that it is in its room.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class RunningJob:
         self.forced = False
         self.leaving = ""
         self.forgotten = False
+        self.connected = False
         self._reserve = reserve
         self._report = report
         self._moved = moved
@@ -220,6 +221,7 @@ class RunningJob:
         match message:
             case Heartbeat():
                 self._times.people(message.people, now)
+                self.connected = message.connected
             case Connected():
                 self._times.connected = now
                 self._times.people(0, now)

@@ -72,6 +72,23 @@ async def test_joined_job_needs_two_looks_and_an_unjoined_one(
     assert closed == ["AJ_False", "AJ_True"]
 
 
+async def test_job_that_is_in_its_room_is_not_ended_for_a_list_without_it(
+    fake_server: FakeLiveKitServer, server: ServerApi
+) -> None:
+    """It knows better; nobody is asked for it. Looks count from when it has lost its connection."""
+    closed: list[str] = []
+    calls = server.calls
+    jobs: list[DoubtfulJob] = []
+    check = make_check(jobs, close=closed.append)
+    for connected in (False, True, True, True, False, False):
+        assert closed == []
+        jobs[:] = [
+            DoubtfulJob(job_id="AJ_1", room="lobby", sid="RM_1", joined=True, connected=connected, server=server)
+        ]
+        await check.look()
+    assert (closed, server.calls - calls) == (["AJ_1"], 3)
+
+
 @pytest.mark.parametrize("asked", [True, False])
 async def test_job_that_was_given_up_ends_with_its_dispatch(
     fake_server: FakeLiveKitServer, server: ServerApi, asked: bool
