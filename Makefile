@@ -11,11 +11,10 @@ FAST := tests/unit tests/golden tests/architecture tests/docs
 SHORT_PATHS = --basetemp="$$(mktemp -d)"
 
 # Real processes and servers mostly wait, so there are more workers than cores; each takes the next test when it is free.
-ALL_TESTS = -q -n 4 --maxschedchunk 1 $(SHORT_PATHS) tests samples
+SIDE_BY_SIDE = -q -n 6 --maxschedchunk 1 -m 'not quiet' $(SHORT_PATHS)
 
-# They keep real time, which a busy machine can spoil: what failed is run once more, by itself and one after another. A
-# fault fails again.
-FAILED_ONES = -q --last-failed --last-failed-no-failures=none $(SHORT_PATHS) tests samples
+# These measure the time, the cpu or the memory that something takes: nothing runs beside them.
+ALONE = -q -n 0 -m quiet $(SHORT_PATHS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint fast bench versions chaos clean
@@ -34,7 +33,8 @@ run: $(READY)
 
 test: lint
 	$(BIN)/agenthost server install
-	$(BIN)/pytest $(ALL_TESTS) || { echo 'make: what failed, once more'; $(BIN)/pytest $(FAILED_ONES); }
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests samples
+	$(BIN)/pytest $(ALONE) tests samples
 
 check: lint fast
 
@@ -45,7 +45,8 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 fast: $(READY)
-	$(BIN)/pytest -q -n 2 -m 'not slow' $(FAST)
+	$(BIN)/pytest -q -n 2 -m 'not slow and not quiet' $(FAST)
+	$(BIN)/pytest $(ALONE) $(FAST)
 
 bench: $(READY)
 	$(BIN)/agenthost server install

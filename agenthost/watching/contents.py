@@ -65,8 +65,7 @@ class Contents:
         """Take the files as they are for reported, but those written after `since` (seconds since the epoch)."""
         for path in files:
             file = _read(path)
-            late = since is not None and file.signature is not None and _written_after(file.signature, since)
-            file.reported = _UNKNOWN if late else file.digest
+            file.reported = _UNKNOWN if since is not None and _is_later(path, file.signature, since) else file.digest
             self._files[path] = file
 
     def look(self, *, quiet: bool) -> Look:
@@ -108,6 +107,15 @@ def _read(path: Path) -> _File:
     content = ABSENT if signature is None else digest(path)
     racy = signature is not None and _written_after(signature, time.time() - _RACY_SECONDS)
     return _File(reported=content, digest=content, signature=signature, racy=racy)
+
+
+def _is_later(path: Path, before: Signature | None, moment: float) -> bool:
+    """Whether the file that was just read was written after `moment`; `before` is its signature from before the read.
+
+    One that was written between the two was read as it is now: only its signature still tells.
+    """
+    now = _signature(path)
+    return now != before or (now is not None and _written_after(now, moment))
 
 
 def _signature(path: Path) -> Signature | None:

@@ -94,7 +94,6 @@ async def entrypoint(ctx: JobContext) -> None:
     async def read(reader, sender: str) -> None:
         data = b"".join([chunk async for chunk in reader])
         await ctx.room.local_participant.send_text(f"{len(data)} bytes from {sender}", topic="receipts")
-        ctx.shutdown("received")
 
     async def greet(call: rtc.RpcInvocationData) -> str:
         return f"hello {call.payload}"
@@ -113,6 +112,7 @@ async def entrypoint(ctx: JobContext) -> None:
     await writer.write(bytes(100_000))
     await writer.aclose()
     assert await asyncio.wait_for(texts.get(), 20) == "100000 bytes from caller"
+    process.stop("received")  # only now: who leaves the room takes along what is still on its way
     assert (await ended(process)).reason == "received"
 
 

@@ -63,6 +63,7 @@ async def test_starter_hears_and_is_heard(
     await _until(client, loud=True)
 
 
+@pytest.mark.quiet
 async def test_starter_falls_silent_when_it_is_interrupted(
     run_host: RunHost, livekit_server: RealLiveKitServer, participant: Join, room_name: str
 ) -> None:

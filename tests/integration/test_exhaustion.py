@@ -201,7 +201,7 @@ async def test_job_over_its_memory_limit_is_ended_once_it_can_be_measured(start_
     """A look at a job's memory needs a descriptor; without one there is none, and the next follows."""
     code = """
     async def entrypoint(ctx):
-        eaten = os.urandom(300 * 2**20)
+        eaten = os.urandom(1) * (300 * 2**20)
         await asyncio.sleep(600)
     """
     agent = await start_any(code, "limits: { memory: 200MB }")

@@ -7,6 +7,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
@@ -42,6 +44,7 @@ http: { listen: "127.0.0.1:0" }
 """
 
 
+@pytest.mark.quiet
 async def test_one_slot_under_fifty_offers_accepts_exactly_one(
     tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost
 ) -> None:
@@ -58,6 +61,7 @@ async def test_one_slot_under_fifty_offers_accepts_exactly_one(
     (tmp_path / "enough").touch()
 
 
+@pytest.mark.quiet
 async def test_slow_handler_is_rejected_in_time_for_another_worker(
     tmp_path: Path, fake_server: FakeLiveKitServer, run_any_host: RunHost
 ) -> None:
@@ -80,6 +84,7 @@ async def test_slow_handler_is_rejected_in_time_for_another_worker(
     assert counted[0].endswith(" 1.0")
 
 
+@pytest.mark.quiet
 async def test_burst_of_offers_all_run(tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost) -> None:
     """Forty offers with one idle process: every one is accepted, runs, and ends well."""
     host = await run_host(write_agent(tmp_path, CODE, YAML), server=fake_server)

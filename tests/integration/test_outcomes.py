@@ -31,7 +31,7 @@ async def entrypoint(ctx: JobContext) -> None:
         case "hang":
             time.sleep(60)
         case "eat":
-            ctx.proc.userdata["eaten"] = os.urandom(256 * 2**20)
+            ctx.proc.userdata["eaten"] = os.urandom(1) * (256 * 2**20)
             await asyncio.sleep(60)
         case "wait":
             await until("enough")

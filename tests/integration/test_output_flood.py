@@ -73,6 +73,7 @@ def lines_in(record: dict[str, object]) -> int:
     return str(record["message"]).count("\n") + 1
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("code", FLOODS.values(), ids=FLOODS)
 async def test_job_printing_100_mb_stalls_neither_the_loop_nor_another_job(tmp_path: Path, code: str) -> None:
     """What is lost is counted to the line, the other job's lines are all there, and the loop goes on turning."""

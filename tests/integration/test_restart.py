@@ -31,7 +31,7 @@ async def entrypoint(ctx):
             case "hang":
                 time.sleep(60)
             case "eat":
-                ctx.proc.userdata["eaten"] = os.urandom(256 * 2**20)
+                ctx.proc.userdata["eaten"] = os.urandom(1) * (256 * 2**20)
                 await asyncio.sleep(60)
             case "wait":
                 await until("enough")
@@ -42,7 +42,7 @@ RESTART = "restart: { policy: on-failure, attempts: 2, backoff: 50ms }"
 @pytest.fixture
 async def agent(tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost) -> AgentHost:
     """A host whose agent fails as its metadata says, and is restarted."""
-    limits = "limits: { unresponsive: 1s, memory: 200MiB, init: 5s }"
+    limits = "limits: { unresponsive: 3s, memory: 200MiB, init: 5s }"
     return await start_agent(run_host, fake_server, tmp_path, CODE, f"{RESTART}\n{limits}\n")
 
 

@@ -196,6 +196,7 @@ def test_sample_is_the_same_on_every_machine() -> None:
     assert picked == ["room-4", "room-9"]
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(
     "matcher", ["/^(a+)+b$/", "/(a|a)*b/", "/a.*a.*a.*a.*b/", "*a*a*a*a*a*a*b", "a?" * 3 + "*a*a*b"]
 )

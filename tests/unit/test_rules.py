@@ -152,6 +152,7 @@ def test_rules_after_the_deciding_one_do_not_matter(
     assert found == decide(offer, compile_rules(other, {other.id: other}), facts)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("kind", ["mix", "list"])
 def test_a_hundred_rules_are_decided_in_microseconds(kind: str) -> None:
     """The median is to be 50 µs (tests/bench/rules_bench.py measures it); this bound holds on a busy machine too."""

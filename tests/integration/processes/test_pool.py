@@ -6,6 +6,7 @@ import signal
 import time
 
 import psutil
+import pytest
 
 from agenthost.jobs import JobStatus
 from agenthost.testing.values import OfferOutcome
@@ -46,6 +47,7 @@ async def test_all_idle_processes_killed_at_once_cost_no_job(start_any: Start) -
     assert not set(idle) & {each["pid"] for each in facts}
 
 
+@pytest.mark.quiet
 async def test_stopped_idle_process_costs_the_job_two_seconds(start_any: Start) -> None:
     """Scenario 1, second half: one that hangs does not take its job; another does, in less than 3 s."""
     agent = await start_any(QUICK, "num_idle_processes: 1")
@@ -59,6 +61,7 @@ async def test_stopped_idle_process_costs_the_job_two_seconds(start_any: Start) 
     await poll(lambda: not psutil.pid_exists(idle), timeout=3, what="the stopped process lives")
 
 
+@pytest.mark.quiet
 async def test_max_jobs_1_under_50_offers_accepts_exactly_one(start_any: Start) -> None:
     """Scenario 4: the slot is taken before anything is awaited; the others are rejected within 200 ms."""
     agent = await start_any(WAITS, "num_idle_processes: 1\nload: { max_jobs: 1 }")
@@ -86,6 +89,7 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
+@pytest.mark.quiet
 async def test_hanging_prewarm_is_bounded_and_backed_off(start_any: Start) -> None:
     """Scenario 5: killed after limits.init, its stacks in the log, and each failure doubles the delay before the next.
 

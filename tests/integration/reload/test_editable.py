@@ -12,6 +12,7 @@ import pytest
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
 from tests.support.host import HostProcess, write_agent
+from tests.support.saving import save
 
 CODE = """
 from pathlib import Path
@@ -101,7 +102,7 @@ async def test_editable_package_is_watched_and_an_installed_one_is_not(
     assert await job() == "sibling1 installed1"
     (installed,) = (tmp_path / "venv" / "lib").glob("python*/site-packages/installed.py")
     installed.write_text("NAME = 'installed2'\n")
-    sibling.write_text("NAME = 'sibling2'\n")
+    save(sibling, "NAME = 'sibling2'\n")
     await host.wait_event("reloaded")
     assert [line.fields["files"] for line in host.events("reload wanted")] == [[str(sibling)]]
     assert (await job()).startswith("sibling2")

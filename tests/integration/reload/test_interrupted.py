@@ -12,6 +12,7 @@ from agenthost.testing.values import OfferOutcome
 from tests.support.host import HostProcess, write_agent
 from tests.support.polling import poll
 from tests.support.protocols import RunHost
+from tests.support.saving import save
 
 CODE = """
 import time
@@ -45,6 +46,7 @@ entrypoint: my_agent:entrypoint
 prewarm: my_agent:prewarm
 num_idle_processes: 1
 http: { listen: "127.0.0.1:0" }
+load: { max_jobs: 50 }
 limits: { init: 10m }     # only another edit can end what hangs
 reload: { watch: [config, code] }
 """
@@ -61,7 +63,7 @@ class Interrupted:
         self.server = server
 
     def save(self, code: str, version: int = 1, *, module: str = "my_agent") -> None:
-        (self.folder / f"{module}.py").write_text(code.replace("VERSION = 1", f"VERSION = {version}"))
+        save(self.folder / f"{module}.py", code.replace("VERSION = 1", f"VERSION = {version}"))
 
     async def wait_hanging(self) -> None:
         """Until the edited code hangs."""

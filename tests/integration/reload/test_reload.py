@@ -16,6 +16,7 @@ from agenthost.testing.values import OfferOutcome
 from tests.support.host import HostProcess, write_agent
 from tests.support.polling import poll
 from tests.support.protocols import RunHost
+from tests.support.saving import save
 
 CODE = """
 import asyncio
@@ -47,7 +48,7 @@ http: { listen: "127.0.0.1:0" }
 limits: { shutdown: 1s }
 """
 
-IMPATIENT = YAML.replace("shutdown: 1s", "shutdown: 1s, init: 1500ms")
+IMPATIENT = YAML.replace("shutdown: 1s", "shutdown: 1s, init: 5s")
 
 
 class Edited:
@@ -243,8 +244,8 @@ async def test_same_name_under_another_id_is_served_by_the_new_agent(edited: Edi
         (None, CODE + "\nraise RuntimeError('at import')\n", "at import"),
         (YAML + "settings: { key: '${NO_SUCH_VARIABLE}' }\n", None, "the variable NO_SUCH_VARIABLE is not set"),
         (None, CODE.replace("    pass\n", "    raise KeyError('in prewarm')\n", 1), "in prewarm"),
-        (IMPATIENT, CODE.replace("    pass\n", "    import time; time.sleep(600)\n", 1), "limits.init (1.5 s)"),
-        (IMPATIENT, CODE + "\nimport time; time.sleep(600)\n", "limits.init (1.5 s)"),
+        (IMPATIENT, CODE.replace("    pass\n", "    import time; time.sleep(600)\n", 1), "limits.init (5 s)"),
+        (IMPATIENT, CODE + "\nimport time; time.sleep(600)\n", "limits.init (5 s)"),
     ],
     ids=[
         "unknown key",
@@ -336,15 +337,15 @@ async def test_module_that_was_missing_mends_the_reload_when_it_comes(edited: Ed
     watching = YAML + "reload: { watch: [config, code] }\n"
     await edited.change(yaml=watching)
     failures = len(edited.host.events("reload failed"))
-    (edited.folder / "my_agent.py").write_text("import late\n" + CODE.replace("VERSION = 1", "VERSION = late.NUMBER"))
+    save(edited.folder / "my_agent.py", "import late\n" + CODE.replace("VERSION = 1", "VERSION = late.NUMBER"))
     await edited.host.wait_event("reload failed", count=failures + 1)
     reloads = len(edited.host.events("reloaded"))
-    (edited.folder / "late.py").write_text("NUMBER = 7\n")
+    save(edited.folder / "late.py", "NUMBER = 7\n")
     await edited.host.wait_event("reloaded", count=reloads + 1)
     assert await edited.job("second") == "7"
-    (edited.folder / "agenthost.yaml").write_text(watching + 'settings: { text: "${file:late.txt}" }\n')
+    save(edited.folder / "agenthost.yaml", watching + 'settings: { text: "${file:late.txt}" }\n')
     await edited.host.wait_event("reload failed", count=failures + 2)
-    (edited.folder / "late.txt").write_text("here\n")
+    save(edited.folder / "late.txt", "here\n")
     await edited.host.wait_event("reloaded", count=reloads + 2)
 
 

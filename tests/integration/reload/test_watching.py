@@ -14,6 +14,7 @@ from agenthost.testing.values import OfferOutcome
 from tests.support.host import HostProcess, write_agent
 from tests.support.polling import poll
 from tests.support.protocols import RunHost
+from tests.support.saving import save
 
 CODE = """
 import asyncio
@@ -70,11 +71,6 @@ class Watched:
         await self.host.wait_event("reloaded", count=count)
 
 
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
 @pytest.fixture
 async def watched(
     run_host: RunHost, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, fake_server: FakeLiveKitServer
@@ -94,8 +90,8 @@ async def start(run_host: RunHost, folder: Path, elsewhere: Path, server: FakeLi
     """A registered host, whose agent also imports a package that stands elsewhere."""
     files = {"vars.env": "TEXT=env1", "text.md": "text1", "prompts/a.md": "prompt1", "pkg/voice.py": "NAME = 'pkg1'"}
     for name, text in files.items():
-        write(folder / name, text)
-    write(elsewhere / "sibling" / "__init__.py", "NAME = 'sibling1'")
+        save(folder / name, text)
+    save(elsewhere / "sibling" / "__init__.py", "NAME = 'sibling1'")
     file = write_agent(folder, CODE, YAML)
     host = await run_host(file, "--log-level=DEBUG", server=server, env={"PYTHONPATH": str(elsewhere)})
     await host.wait_event("host started")
@@ -115,7 +111,7 @@ async def test_each_kind_of_file_is_one_reload(watched_any: Watched) -> None:
         (watched_any.sibling, "NAME = 'sibling2'", "pkg2 sibling2 env2-text2 prompt1"),
     ]
     for number, (file, text, said) in enumerate(edits, 1):
-        file.write_text(text)
+        save(file, text)
         await watched_any.wait_reload(number)
         assert await watched_any.run_job(f"room-{number}") == said
     reloads = watched_any.reloads()
@@ -126,7 +122,7 @@ async def test_each_kind_of_file_is_one_reload(watched_any: Watched) -> None:
 
 async def test_file_of_reload_paths_counts_as_code(watched: Watched) -> None:
     """Scenario 15: a prompt that the module may have read when it was imported."""
-    write(watched.folder / "prompts" / "a.md", "prompt2")
+    save(watched.folder / "prompts" / "a.md", "prompt2")
     await watched.wait_reload(1)
     assert watched.reloads() == [1]
     assert watched.host.events("change applied", kind="new generation")
@@ -134,23 +130,23 @@ async def test_file_of_reload_paths_counts_as_code(watched: Watched) -> None:
 
 async def test_module_in_a_new_folder_comes_with_the_edit_that_imports_it(watched_any: Watched) -> None:
     """Scenario 15: and is watched from then on."""
-    write(watched_any.folder / "fresh" / "voice.py", "NAME = 'fresh1'")
-    write(watched_any.folder / "my_agent.py", CODE.replace("pkg.voice", "fresh.voice"))
+    save(watched_any.folder / "fresh" / "voice.py", "NAME = 'fresh1'")
+    save(watched_any.folder / "my_agent.py", CODE.replace("pkg.voice", "fresh.voice"))
     await watched_any.wait_reload(1)
     assert (await watched_any.run_job("second")).startswith("fresh1")
-    write(watched_any.folder / "fresh" / "voice.py", "NAME = 'fresh2'")
+    save(watched_any.folder / "fresh" / "voice.py", "NAME = 'fresh2'")
     await watched_any.wait_reload(2)
     assert (await watched_any.run_job("third")).startswith("fresh2")
 
 
 async def test_side_files_and_unchanged_content_are_no_reload(watched: Watched) -> None:
     """Scenarios 15 and 32: under .venv, by the agent itself, touched, saved without an edit."""
-    write(watched.folder / ".venv" / "lib" / "thing.py", "x = 1")
-    write(watched.folder / "notes.txt", "x")
+    save(watched.folder / ".venv" / "lib" / "thing.py", "x = 1")
+    save(watched.folder / "notes.txt", "x")
     (watched.folder / "my_agent.py").touch()
-    write(watched.folder / "agenthost.yaml", YAML)
+    save(watched.folder / "agenthost.yaml", YAML)
     await watched.run_job("second")
-    write(watched.folder / "vars.env", "TEXT=env2")
+    save(watched.folder / "vars.env", "TEXT=env2")
     await watched.wait_reload(1)
     assert await watched.run_job("third") == "pkg1 sibling1 env2-text1 prompt1"
     assert len(watched.reloads()) == 1
@@ -158,10 +154,10 @@ async def test_side_files_and_unchanged_content_are_no_reload(watched: Watched) 
 
 async def test_broken_save_keeps_all_and_the_mended_one_serves(watched: Watched) -> None:
     """Scenario 16: one error; the running job and the registration stay; mending is enough, nobody asks for it."""
-    write(watched.folder / "pkg" / "voice.py", "NAME = (")
+    save(watched.folder / "pkg" / "voice.py", "NAME = (")
     await watched.host.wait_event("reload failed")
     assert (await watched.run_job("second")).startswith("pkg1")
-    write(watched.folder / "pkg" / "voice.py", "NAME = 'pkg2'")
+    save(watched.folder / "pkg" / "voice.py", "NAME = 'pkg2'")
     await watched.wait_reload(1)
     assert (await watched.run_job("third")).startswith("pkg2")
     assert len(watched.host.events("reload failed")) == 1
@@ -178,10 +174,10 @@ async def test_config_map_is_reloaded_by_its_content(
     )
     mount = tmp_path / "mount"
     mount.mkdir()
-    write(mount / "my_agent.py", "async def entrypoint(ctx): ...\n")
+    save(mount / "my_agent.py", "async def entrypoint(ctx): ...\n")
 
     def project(number: int, text: str) -> None:
-        write(mount / f"..{number}" / "agenthost.yaml", text)
+        save(mount / f"..{number}" / "agenthost.yaml", text)
         (mount / "..data_tmp").symlink_to(f"..{number}")
         (mount / "..data_tmp").rename(mount / "..data")
 

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from agenthost.ipc.messages import Ended, Started, Stopping
 from tests.support.job_process import Fork, JobProcess
 
@@ -66,6 +68,7 @@ def test_entrypoint_that_outlasts_its_grace_is_named(fork: Fork) -> None:
     assert str(line.fields["task"]).endswith(".entrypoint")
 
 
+@pytest.mark.quiet
 def test_entrypoint_that_ignores_being_cancelled_cannot_hold_the_end(fork: Fork) -> None:
     """It is given up, named, and ends with the process; the callbacks still get their turn."""
     code = """
@@ -90,6 +93,7 @@ def test_entrypoint_that_ignores_being_cancelled_cannot_hold_the_end(fork: Fork)
     ) == 2  # once after its grace, once with all that remains
 
 
+@pytest.mark.quiet
 def test_everything_that_hangs_ends_within_the_budget(fork: Fork) -> None:
     """Each phase has its share: a callback that needs a moment gets it, and the last word comes in time."""
     code = """
@@ -115,6 +119,7 @@ def test_everything_that_hangs_ends_within_the_budget(fork: Fork) -> None:
     assert process.output == "saved\n"
 
 
+@pytest.mark.quiet
 def test_second_stop_with_less_time_shortens_the_first(fork: Fork) -> None:
     """The grace of a drain becomes the budget of a second signal."""
     process = _run(fork, HANGS)

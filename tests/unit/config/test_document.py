@@ -112,6 +112,7 @@ def test_duplicate_keys_are_reported_with_both_places() -> None:
     assert (finding.code, finding.line, finding.related[0].line) == ("AH102", 3, 1)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(
     "text",
     [

@@ -72,6 +72,7 @@ def test_no_condition_implies_what_can_fail_beside_it(stronger: dict[str, Any], 
     assert not implies(make_condition(stronger), make_condition(weaker))
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("deep", ["groups", "lists"])
 def test_deep_nesting_is_compared_in_moments(deep: str) -> None:
     """A file cannot make its own check hang: without memory these two would take hours."""

@@ -222,6 +222,7 @@ def test_windows_line_endings_change_no_position(examine: Examine) -> None:
     assert (finding.line, finding.column, finding.end_column) == (2, 16, 17)
 
 
+@pytest.mark.quiet
 def test_checking_takes_as_long_as_there_are_agents(examine: Examine) -> None:
     """Reload latency depends on it: 200 agents take five times as long as 40, not 25 times."""
     agent = (
@@ -266,6 +267,7 @@ def test_http_can_be_switched_off(load: Load) -> None:
     assert (http.host, http.port) == ("::1", 9000)
 
 
+@pytest.mark.quiet
 def test_random_mutations_never_raise_or_hang(examine: Examine) -> None:
     """Whatever is typed, cut or pasted: findings, or a Config. Seeded, so that a failure can be repeated."""
     files = [*sorted(GOLDEN.glob("valid_*.yaml")), *sorted(ROOT.glob("samples/*/agenthost.yaml"))]

@@ -34,6 +34,7 @@ def test_rule_behind_one_that_matches_all_of_it_is_unreachable() -> None:
     assert ((*PATH, "rules", 1), (*PATH, "rules", 0)) == (problem.path, problem.related)
 
 
+@pytest.mark.quiet
 def test_thousands_of_rules_are_checked_in_moments() -> None:
     """Each is compared with the broadest before it, so that the rule that covers the others is found in any case."""
     rules = [make_rule(f"rule {n}", {"room.name": f"room-{n}-*", "agent.jobs": n}, Action.REJECT) for n in range(2000)]

@@ -161,6 +161,7 @@ async def test_port_that_is_taken_is_refused_with_its_owner_and_a_hint() -> None
     await endpoints.stop()
 
 
+@pytest.mark.quiet
 async def test_stop_does_not_wait_for_clients_that_keep_their_connection(server: Server) -> None:
     """Prometheus holds its connection open for ever; the host ends all the same."""
     await server.get("/healthz")

@@ -173,6 +173,7 @@ def test_banner_is_lines_for_machines(pipe: Pipe) -> None:
     assert lines[1]["command"] == "agenthost dispatch support --room my-room"
 
 
+@pytest.mark.quiet
 def test_full_pipe_nobody_reads_stops_neither_the_host_nor_its_end(pipe: Pipe) -> None:
     """Logging never waits for the reader, and the end of the host waits a bounded time."""
     system = start_logging(config(), command="start", stream=pipe.stream)

@@ -148,6 +148,20 @@ def test_file_written_after_it_was_read_counts_as_changed(file: Path) -> None:
     assert Watched(file, since=time.time() - 60).look() == ({"a.py"}, set())
 
 
+class WrittenWhileRead(type(Path())):  # type: ignore[misc]  # Path itself makes its own kind of path
+    """A file that is written between the look at its times and the look at its content."""
+
+    def read_bytes(self) -> bytes:
+        Path(self).write_text("2")
+        return super().read_bytes()
+
+
+def test_file_written_while_it_is_read_for_the_first_time_counts_as_changed(file: Path) -> None:
+    """`since`: what was imported is not what was found at the first look."""
+    file.write_text("hangs")
+    assert Watched(WrittenWhileRead(file), since=time.time() + 60).look() == ({"a.py"}, set())
+
+
 def test_pipe_is_not_read(tmp_path: Path) -> None:
     """Opening it would wait for a writer, for ever."""
     os.mkfifo(tmp_path / "pipe")
