@@ -245,10 +245,10 @@ def is_below(pid: int, ancestor: int) -> bool | None:
     """
     while pid > 0 and pid != ancestor:
         try:
-            status = (_PROC / str(pid) / "stat").read_text()
+            status = (_PROC / str(pid) / "stat").read_bytes()  # the name in it is cut at 15 bytes, within a letter too
         except OSError:
             return None
-        pid = int(status.rpartition(")")[2].split()[1])
+        pid = int(status.rpartition(b")")[2].split()[1])
         if pid == ancestor:
             return True
     return False
