@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
 
-from msgspec import Struct
+from msgspec import Struct, json
+from msgspec.structs import force_setattr
 
+from agenthost.texts import encodable, mended_texts
 from agenthost.values import Discreet
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -65,13 +67,39 @@ class Offer(Discreet, frozen=True, kw_only=True):
     encoded: bytes = b""
 
 
+MAX_TOKEN_BYTES = 1024 * 1024 - 16 * 1024
+"""A participant joins with its texts in a token in a header, and livekit-server, a Go program, reads 1 MiB of headers
+(`http.DefaultMaxHeaderBytes`); the rest is for what else is there. Its own limits are lower, and its operator's to set.
+"""
+
+
 class Accept(Struct, frozen=True, kw_only=True):
-    """How the agent's participant shall appear in the room."""
+    """How the agent's participant shall appear in the room.
+
+    Its texts are `encodable` from the start, so that the server, the job and who looks for its participant later have
+    the same ones. `mended` are those that were not: `name`, `attributes.NAME` …
+    """
 
     identity: str
     name: str = ""
     metadata: str = ""
     attributes: Mapping[str, str] = EMPTY
+    mended: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        pairs = {f"attributes.{key}": key + value for key, value in self.attributes.items()}
+        mended = mended_texts({"identity": self.identity, "name": self.name, "metadata": self.metadata, **pairs})
+        if mended:
+            force_setattr(self, "identity", encodable(self.identity))
+            force_setattr(self, "name", encodable(self.name))
+            force_setattr(self, "metadata", encodable(self.metadata))
+            force_setattr(self, "attributes", {encodable(k): encodable(v) for k, v in self.attributes.items()})
+            force_setattr(self, "mended", (*self.mended, *map(encodable, mended)))
+
+    @property
+    def token_bytes(self) -> int:
+        """What the texts take in a join token: JSON, in base64. Over MAX_TOKEN_BYTES nobody can join with them."""
+        return len(json.encode((self.identity, self.name, self.metadata, dict(self.attributes)))) * 4 // 3
 
 
 class Reject(Struct, frozen=True, kw_only=True):

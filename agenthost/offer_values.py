@@ -16,6 +16,7 @@ from agenthost.config.matcher_scalars import WEEKDAYS
 from agenthost.config.regexes import RegexSet
 from agenthost.config.subjects import Subject, SubjectKind
 from agenthost.jobs import EMPTY, Offer, ParticipantInfo, RoomInfo
+from agenthost.texts import encodable
 
 MAX_TEXT = 4096
 """Characters of a text that matchers see; what follows is cut off, so that no offer makes a decision slow."""
@@ -104,7 +105,7 @@ class Values:
 
 def stable_hash(text: str, bits: int) -> int:
     """The same number for a text on every machine and after every start, as long as `sample` shall pick alike."""
-    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=bits // 8).digest())
+    return int.from_bytes(blake2b(encodable(text).encode(), digest_size=bits // 8).digest())
 
 
 def parse_json(text: str) -> object:

@@ -14,7 +14,7 @@ from agenthost.config.model import Action, AgentConfig, Permissions, Place, Rule
 from agenthost.config.permissions import narrow, restrict
 from agenthost.config.regexes import RegexSet
 from agenthost.config.subjects import Subject
-from agenthost.jobs import Accept, Offer, Reject
+from agenthost.jobs import MAX_TOKEN_BYTES, Accept, Offer, Reject
 from agenthost.matching import Compiler, Predicate
 from agenthost.offer_values import Facts, Values
 from agenthost.values import Alike
@@ -123,7 +123,13 @@ def _answer(rule: _Rule, values: Values) -> tuple[Accept | Reject, str]:
     if rule.reject is not None:
         return rule.reject, reason
     try:
-        return render_accept(rule.accept, values), reason
+        accept = render_accept(rule.accept, values)
     except EmptyPlaceholder as empty:
         reason = f"{reason}, but {empty}"
         return Reject(reason="empty placeholder", detail=reason), reason
+    if accept.token_bytes > MAX_TOKEN_BYTES:
+        reason = (
+            f"{reason}, but nobody can join with {accept.token_bytes} bytes of `accept` ({MAX_TOKEN_BYTES} at most)"
+        )
+        return Reject(reason="accept too long", detail=reason), reason
+    return accept, reason

@@ -11,6 +11,7 @@ from msgspec import Struct
 from agenthost.child.user_errors import error_text, traceback_text
 from agenthost.ipc.messages import Ended
 from agenthost.jobs import OutcomeKind
+from agenthost.texts import cut
 
 _LEFT = {
     DisconnectReason.CLIENT_INITIATED: "room left",
@@ -49,7 +50,7 @@ def raised(error: BaseException) -> Ending:
         kind=OutcomeKind.FAILED,
         reason="entrypoint failed",
         error=error_text(error),
-        traceback=traceback_text(error),
+        traceback=cut(traceback_text(error)),
     )
 
 

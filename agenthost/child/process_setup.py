@@ -73,11 +73,16 @@ def take_over(descriptors: Descriptors) -> None:
 def print_at_once() -> None:
     """A pipe makes Python's streams block-buffered; a print must reach the log when it happens.
 
-    User code may have put streams of its own in their place, with or without such a setting.
+    Nor shall a job fail for printing what UTF-8 cannot say (half an emoji out of a caller's JSON): it is escaped, as
+    Python does on stderr. User code may have put streams of its own in their place, with or without such settings.
     """
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        if isinstance(stream, io.TextIOWrapper) and not stream.closed and not stream.line_buffering:
+        if not isinstance(stream, io.TextIOWrapper) or stream.closed:
+            continue
+        if not stream.line_buffering:
             stream.reconfigure(line_buffering=True)
+        if stream.errors in ("strict", "surrogateescape"):  # the latter is stdout's in the C locale (PEP 538)
+            stream.reconfigure(errors="backslashreplace")
 
 
 def reset_signals() -> None:

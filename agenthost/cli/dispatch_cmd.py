@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agenthost.cli import output
 from agenthost.cli.running_host import add_file
 from agenthost.errors import ExitCode, UsageError
+from agenthost.texts import printable
 
 if TYPE_CHECKING:
     from agenthost.cli.dispatching import Dispatched
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     dispatched = asyncio.run(dispatch(connection, wanted, args.timeout))
     joined = dispatched.answer is Answer.JOINED
     for line in _json(dispatched) if args.format == "json" else _text(dispatched, joined=joined):
-        output.line(line)
+        output.line(printable(line))
     return ExitCode.OK if joined else ExitCode.FAILURE
 
 

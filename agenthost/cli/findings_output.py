@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from agenthost.config.findings import ConfigError, Finding
 from agenthost.config.findings_text import MAX_WIDTH, Line, plain, render
+from agenthost.texts import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -46,7 +47,7 @@ def _columns(stream: TextIO) -> int:
 def show(lines: Sequence[Line], stream: TextIO) -> None:
     """Write rendered lines to a stream, coloured if it is a terminal that wants colours."""
     if not stream.isatty():
-        stream.write(plain(lines) + "\n")
+        stream.write(printable(plain(lines)) + "\n")
         stream.flush()
         return
     from rich.console import Console
@@ -59,4 +60,4 @@ def show(lines: Sequence[Line], stream: TextIO) -> None:
 def _coloured(line: Line) -> "Text":
     from rich.text import Text
 
-    return Text.assemble(*((segment.text, _STYLES.get(segment.style, "")) for segment in line))
+    return Text.assemble(*((printable(segment.text), _STYLES.get(segment.style, "")) for segment in line))

@@ -34,6 +34,7 @@ from agenthost.cli import (
 )
 from agenthost.config.findings import ConfigError
 from agenthost.errors import AgentHostError, EntrypointError, EnvironmentRefused, ExitCode, UsageError
+from agenthost.texts import printable
 from agenthost.version import __version__
 
 _GROUPS: tuple[tuple[str, tuple[ModuleType, ...]], ...] = (
@@ -156,13 +157,13 @@ def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
 
 def _report(error: AgentHostError) -> None:
     if isinstance(error, EntrypointError) and error.traceback_text:
-        output.note(error.traceback_text.rstrip("\n"))
+        output.note(printable(error.traceback_text.rstrip("\n")))
     if isinstance(error, ConfigError):
         from agenthost.cli.findings_output import show_config_error
 
         show_config_error(error)
         return
-    output.note(f"agenthost: {error}")
+    output.note(f"agenthost: {printable(str(error))}")
 
 
 def _abandon_stdout() -> None:

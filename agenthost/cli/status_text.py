@@ -18,6 +18,7 @@ from agenthost.status import (
     RegistrationStatus,
     ReloadStatus,
 )
+from agenthost.texts import printable, printable_line
 
 _WIDE = 100  # columns from which there is room for worker ids
 _COUNTED = frozenset({"max_jobs"})  # limits in jobs; the others are ratios
@@ -34,7 +35,7 @@ def _head(status: HostStatus, now: float) -> Iterator[Text]:
     facts = [Text(f"agenthost {status.version}", "bold"), state, Text(f"pid {status.pid}")]
     yield Text(" · ").join([*facts, Text(f"up {_duration(now - status.started_at)}")])
     if status.file:
-        yield Text(status.file, "dim", overflow="fold")
+        yield Text(printable_line(status.file), "dim", overflow="fold")
     yield Text(f"{_count(status.jobs, 'job')} · {_load(status)}")
     if status.reason and status.state is HostState.RUNNING:
         yield Text(status.reason, "yellow")
@@ -57,7 +58,9 @@ def _part(part: LoadPart) -> str:
 
 def _reload(reload: ReloadStatus, now: float) -> Text:
     mark, style = ("✓", "green") if reload.ok else ("✗", "red")
-    return Text.assemble((mark, style), f" reload {_duration(now - reload.at)} ago: {reload.message}", overflow="fold")
+    return Text.assemble(
+        (mark, style), f" reload {_duration(now - reload.at)} ago: {printable(reload.message)}", overflow="fold"
+    )
 
 
 def _agents(status: HostStatus, now: float, *, wide: bool) -> Table:
@@ -77,7 +80,7 @@ def _agents(status: HostStatus, now: float, *, wide: bool) -> Table:
 
 def _rows(agent: AgentStatus, now: float, *, wide: bool) -> Iterator[list[Text]]:
     """The agent as it is for new jobs; below it the generations and registrations that only old jobs keep."""
-    worker = [Text(agent.worker_id)] if wide else []
+    worker = [Text(printable_line(agent.worker_id))] if wide else []
     jobs = f"{agent.jobs}" if agent.slots_total is None or agent.removed else f"{agent.jobs} of {agent.slots_total}"
     load = Text(f"{agent.load:.0%}" if agent.load_parts else "–", "yellow" if agent.full else "")
     current = next((one for one in agent.generations if one.current), None)
@@ -92,8 +95,8 @@ def _rows(agent: AgentStatus, now: float, *, wide: bool) -> Iterator[list[Text]]
 def _old_row(
     registration: RegistrationStatus | None, old: GenerationStatus | None, now: float, *, wide: bool
 ) -> list[Text]:
-    said = f"draining {registration.agent_name or 'automatic'}" if registration else ""
-    worker = [registration.worker_id if registration else ""] if wide else []
+    said = f"draining {printable_line(registration.agent_name) or 'automatic'}" if registration else ""
+    worker = [printable_line(registration.worker_id) if registration else ""] if wide else []
     jobs = str(old.jobs) if old else str(registration.jobs) if registration else ""
     cells = ["", said, *worker, f"↳ {jobs}", "", "", _generation(old, now) if old else ""]
     return [Text(cell, "dim") for cell in cells]
@@ -101,7 +104,7 @@ def _old_row(
 
 def _name(agent: AgentStatus) -> Text:
     kind = "" if agent.type is JobType.ROOM else f" ({agent.type.value})"
-    return Text.assemble((agent.id, "bold"), (kind, "dim"))
+    return Text.assemble((printable_line(agent.id), "bold"), (kind, "dim"))
 
 
 def _registration(agent: AgentStatus) -> Text:
@@ -109,7 +112,13 @@ def _registration(agent: AgentStatus) -> Text:
         return Text("removed, takes no more", "yellow")
     if not agent.registers:
         return Text("by rules only", "dim")
-    called = "automatic" if not agent.agent_name else "" if agent.agent_name == agent.id else agent.agent_name
+    called = (
+        "automatic"
+        if not agent.agent_name
+        else ""
+        if agent.agent_name == agent.id
+        else printable_line(agent.agent_name)
+    )
     state = ("full", "yellow") if agent.full else ("registered", "green")
     return Text.assemble(state if agent.registered else ("not registered", "red"), f" · {called}" if called else "")
 

@@ -14,6 +14,7 @@ from agenthost.config.named_code import code_identity, names_code
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
+from agenthost.texts import encodable
 
 
 def find_connection(
@@ -48,6 +49,9 @@ def _with_keys(url: str, environ: Mapping[str, str]) -> Connection:
     missing = [name for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET") if not environ.get(name)]
     if missing:
         raise UsageError(f"{url} needs a key and a secret: set {' and '.join(missing)}")
+    for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
+        if encodable(environ[name]) != environ[name]:
+            raise UsageError(f"{name} is not UTF-8 text; was it set in a terminal of another encoding?")
     return Connection(url=url, api_key=environ["LIVEKIT_API_KEY"], api_secret=environ["LIVEKIT_API_SECRET"])
 
 

@@ -18,6 +18,7 @@ from agenthost.config.nodes import Keys, Node, data, find, nearest, walk
 from agenthost.config.problems import Problem
 from agenthost.config.resolve import Resolved
 from agenthost.config.rule_checks import check_rules
+from agenthost.config.utf8_checks import check_utf8
 from agenthost.jobs import JobType
 
 _RESERVED_VARIABLES = ("PYTHON", "LD_", "OPENBLAS_", "TOKIO_", "MALLOC_")
@@ -133,8 +134,11 @@ def _only_routes(agent: Node) -> bool:
 
 
 def _check_registration(agent: Node, findings: Collector) -> None:
+    check_utf8(agent.entries["agent_name"], ("agent_name",), findings)
     deployment = agent.entries["deployment"]
     text = str(deployment.value)
+    if not check_utf8(deployment, ("deployment",), findings):
+        return
     if len(text.encode()) > _MAX_DEPLOYMENT_BYTES or "_" in text or any(character.isspace() for character in text):
         message = f"a deployment has at most {_MAX_DEPLOYMENT_BYTES} bytes, no `_` and no blanks"
         findings.about("AH113", message, deployment, hint="use letters, digits and `-`")

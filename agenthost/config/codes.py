@@ -307,6 +307,12 @@ _ENVIRONMENT = _codes(
         "`livekit.proxy`, else HTTPS_PROXY or HTTP_PROXY, is the URL of an HTTP proxy: it starts with http:// or "
         "https:// and names a host.",
     ),
+    (
+        "AH311",
+        "not UTF-8",
+        "The server's URL, key and secret, and `agent_name` and `deployment` go to the LiveKit server, which takes "
+        "UTF-8 only; a variable can hold any bytes.",
+    ),
 )
 
 _SERVER = _codes(

@@ -10,6 +10,7 @@ from agenthost.config.findings import Severity
 from agenthost.config.interpolate import is_single_reference
 from agenthost.config.nodes import Keys, Node, OriginKind, find
 from agenthost.config.resolve import Resolved
+from agenthost.config.utf8_checks import check_utf8
 
 _LISTEN = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
 _SCHEMES = ("ws", "wss", "http", "https")
@@ -33,7 +34,10 @@ def check_credentials(resolved: Resolved, command: str, findings: Collector, *, 
     """
     livekit = resolved.host.entries["livekit"]
     url = livekit.entries.get("url")
-    if url is not None:
+    for key in ("api_key", "api_secret"):
+        if key in livekit.entries:
+            check_utf8(livekit.entries[key], ("livekit", key), findings)
+    if url is not None and check_utf8(url, ("livekit", "url"), findings):
         _check_url(url, findings)
     proxy = livekit.entries.get("proxy")
     if proxy is not None and proxy.value:

@@ -6,6 +6,8 @@ The sole user of `re2`, which is imported late: its 12 ms and 5 MB are paid by f
 from collections.abc import Sequence
 from typing import Any
 
+from agenthost.texts import encodable
+
 MAX_PATTERN_BYTES = 8 << 20
 """Memory that one pattern's automaton may need; RE2 refuses larger ones (`(a{1000}){1000}`)."""
 
@@ -17,7 +19,7 @@ def regex_problem(pattern: str) -> str:
     import re2
 
     try:
-        re2.compile(_encode(pattern), _options(MAX_PATTERN_BYTES))
+        re2.compile(encodable(pattern).encode(), _options(MAX_PATTERN_BYTES))
     except re2.error as error:
         detail = error.args[0] if error.args else "not a regex"
         text = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
@@ -37,8 +39,8 @@ class RegexSet:
         # no match: hence the room for each, and the pattern that must match.
         self._set = re2.Set.SearchSet(_options(MAX_PATTERN_BYTES * (len(patterns) + 1)))
         for pattern in patterns:
-            self._set.Add(_encode(pattern))
-        self._always: int = self._set.Add(_encode(_ALWAYS))
+            self._set.Add(encodable(pattern).encode())
+        self._always: int = self._set.Add(_ALWAYS.encode())
         self._set.Compile()
         if self._always not in self._find(""):
             raise MemoryError(f"{len(patterns)} regexes need more memory than RE2 was given")
@@ -50,7 +52,7 @@ class RegexSet:
         return frozenset(found)
 
     def _find(self, text: str) -> list[int]:
-        found: list[int] | None = self._set.Match(_encode(text))
+        found: list[int] | None = self._set.Match(encodable(text).encode())
         return found or []
 
 
@@ -61,8 +63,3 @@ def _options(max_bytes: int) -> Any:
     options.log_errors = False  # RE2 would write to stderr by itself
     options.max_mem = max_bytes
     return options
-
-
-def _encode(text: str) -> bytes:
-    """UTF-8, with `?` for half a surrogate pair, which JSON can smuggle in."""
-    return text.encode(errors="replace")

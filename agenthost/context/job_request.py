@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agenthost.jobs import MAX_TOKEN_BYTES, Accept
+
 if TYPE_CHECKING:
     from livekit.protocol.agent import Job
     from livekit.protocol.models import ParticipantInfo, Room
@@ -79,7 +81,8 @@ class JobRequest:
         """Take the job. What is not given here is what the file says (`accept` of the rule or of `requests`).
 
         `identity` must be unique in the room; empty means not given. `attributes` replaces the file's as a whole.
-        Raises TypeError or ValueError for what cannot be a participant's, RuntimeError for a second answer.
+        Half a surrogate pair in a text becomes U+FFFD. Raises TypeError or ValueError for what cannot be a
+        participant's, RuntimeError for a second answer.
         """
         for key, text in {"name": name, "identity": identity, "metadata": metadata}.items():
             if text is not None and not isinstance(text, str):
@@ -87,14 +90,14 @@ class JobRequest:
         if attributes is not None:
             _check_attributes(attributes)
         proposal = self._proposal
-        self._give(
-            Appearance(
-                identity=identity or proposal.identity,
-                name=proposal.name if name is None else name,
-                metadata=proposal.metadata if metadata is None else metadata,
-                attributes=proposal.attributes if attributes is None else dict(attributes),
-            )
+        appearance = Appearance(
+            identity=identity or proposal.identity,
+            name=proposal.name if name is None else name,
+            metadata=proposal.metadata if metadata is None else metadata,
+            attributes=proposal.attributes if attributes is None else dict(attributes),
         )
+        _check_size(appearance)
+        self._give(appearance)
 
     async def reject(self, *, terminate: bool = True) -> None:
         """Leave the job. `terminate` (default) ends it for good; False lets the server ask another worker."""
@@ -105,6 +108,19 @@ class JobRequest:
             raise RuntimeError("this job request was answered already: call accept() or reject() once")
         self._answered = True
         self._answer(answer)
+
+
+def _check_size(appearance: Appearance) -> None:
+    size = Accept(
+        identity=appearance.identity,
+        name=appearance.name,
+        metadata=appearance.metadata,
+        attributes=appearance.attributes,
+    ).token_bytes
+    if size > MAX_TOKEN_BYTES:
+        raise ValueError(
+            f"accept(…): nobody can join with {size} bytes of texts in the token; {MAX_TOKEN_BYTES} at most"
+        )
 
 
 def _check_attributes(attributes: Mapping[str, str]) -> None:

@@ -8,12 +8,14 @@ from typing import TypeVar
 
 import msgspec
 
+from agenthost.texts import to_json
+
 Value = TypeVar("Value")
 
 
 def encode(value: object) -> str:
-    """A frozen value of ours as JSON text."""
-    return msgspec.json.encode(value).decode()
+    """A frozen value of ours as JSON text, in one line."""
+    return to_json(msgspec.to_builtins(value))
 
 
 def decode(kind: type[Value], text: str) -> Value:

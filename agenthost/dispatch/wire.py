@@ -2,6 +2,9 @@
 
 Source of the messages: `livekit_agent.proto` of livekit/protocol. What a server says that we do not know is
 `Ignored`, never an error: a newer server must not end a host. Bytes that are no message at all are `Unreadable`.
+
+Every text can be said: what UTF-8 cannot hold is replaced (`texts.encodable`), and the log says so, once an hour for
+each key; so it does for what a server with the usual limits will not let a participant join with.
 """
 
 from google.protobuf.message import DecodeError
@@ -10,7 +13,22 @@ from msgspec import Struct
 
 from agenthost.enum_names import enum_name
 from agenthost.jobs import Accept, JobStatus, JobType, Offer, ParticipantInfo, Reject, RoomInfo
+from agenthost.logs.events import get_logger
+from agenthost.logs.seldom import Seldom
+from agenthost.texts import cut, encodable
 from agenthost.values import Discreet
+
+MAX_ERROR = 8 * 1024
+"""Characters of an error on the wire; the server writes it into its own log, and newer ones read 2 MiB a message."""
+
+USUAL_LIMITS = {"identity": 256, "metadata": 512 * 1024, "attributes": 64 * 1024}
+"""What livekit-server 1.13.5 takes in bytes when somebody joins, unless its `limit` section says otherwise.
+
+Over it the join is refused: with the reason for an identity, else with a bare HTTP 500. A name has no limit then.
+"""
+
+_log = get_logger("dispatch")
+_seldom = Seldom()
 
 _TYPES = {
     JobType.ROOM: agent.JobType.JT_ROOM,
@@ -98,10 +116,10 @@ def register(*, agent_name: str, job_type: JobType, deployment: str, version: st
     """The first message on a socket. Permissions are left out: they are applied by signing each job's token."""
     message = agent.WorkerMessage()
     message.register.type = _TYPES[job_type]
-    message.register.agent_name = agent_name
+    message.register.agent_name = _fit("agent_name", agent_name)
     message.register.version = version
     if deployment:
-        message.register.deployment = deployment
+        message.register.deployment = _fit("deployment", deployment)
     return message.SerializeToString()
 
 
@@ -112,6 +130,7 @@ def answer(job_id: str, decision: Accept | Reject) -> bytes:
     reply.job_id = job_id
     match decision:
         case Accept():
+            _tell(job_id, decision)
             reply.available = True
             reply.participant_identity = decision.identity
             reply.participant_name = decision.name
@@ -138,7 +157,7 @@ def job_status(job_id: str, status: JobStatus, error: str) -> bytes:
     message = agent.WorkerMessage()
     message.update_job.job_id = job_id
     message.update_job.status = _STATUSES[status]
-    message.update_job.error = error
+    message.update_job.error = _fit("error", cut(error, MAX_ERROR), job_id=job_id)
     return message.SerializeToString()
 
 
@@ -153,10 +172,34 @@ def simulate_job(job_type: JobType, room: str, participant: str = "") -> bytes:
     """Ask the server to offer this very worker a job in `room`, without a dispatch."""
     message = agent.WorkerMessage()
     message.simulate_job.type = _TYPES[job_type]
-    message.simulate_job.room.name = room
+    message.simulate_job.room.name = _fit("room", room)
     if participant:
-        message.simulate_job.participant.identity = participant
+        message.simulate_job.participant.identity = _fit("participant", participant)
     return message.SerializeToString()
+
+
+def _fit(key: str, text: str, **fields: object) -> str:
+    fit = encodable(text)
+    if fit != text:
+        _say_replaced(key, **fields)
+    return fit
+
+
+def _tell(job_id: str, accept: Accept) -> None:
+    """What of an answer was replaced when it was made, and what the server may refuse it for."""
+    for key in accept.mended:
+        _say_replaced(key, job_id=job_id)
+    attributes = "".join(key + value for key, value in accept.attributes.items())
+    texts = {"identity": accept.identity, "metadata": accept.metadata, "attributes": attributes}
+    for key, limit in USUAL_LIMITS.items():
+        size = len(texts[key].encode())
+        if size > limit and _seldom(("long", key)):
+            _log.warning("text over the server's usual limit", key=key, bytes=size, usual_limit=limit, job_id=job_id)
+
+
+def _say_replaced(key: str, **fields: object) -> None:
+    if _seldom(("replaced", key)):
+        _log.bind(**fields).warning("text replaced", key=key, reason="half of a surrogate pair, which UTF-8 cannot say")
 
 
 def _offer(job: agent.Job) -> Offer:

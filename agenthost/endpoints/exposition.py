@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from agenthost.jobs import OutcomeKind
 from agenthost.metrics import RECOVERY_CAUSES, InternalPart, Metrics
 from agenthost.status import AgentStatus, HostState, HostStatus
+from agenthost.texts import encodable
 
 _AGENT_GAUGES: tuple[tuple[str, str, Callable[[AgentStatus], float]], ...] = (
     ("registered", "1: the LiveKit server knows this agent and may send it jobs", lambda a: a.registered),
@@ -74,7 +75,7 @@ class _HostCollector(Collector):
         for name, text, value_of in _AGENT_GAUGES:
             family = GaugeMetricFamily(f"agenthost_{name}", text, labels=["agent"])
             for agent in self._status.agents:
-                family.add_metric([agent.id], value_of(agent))
+                family.add_metric([encodable(agent.id)], value_of(agent))
             yield family
         yield self._jobs_ended()
         yield self._offers()
@@ -99,14 +100,14 @@ class _HostCollector(Collector):
         counts |= {(job.agent, job.outcome): job.count for job in self._metrics.jobs()}
         family = CounterMetricFamily("agenthost_jobs_ended", "Jobs that have ended", labels=["agent", "outcome"])
         for (agent, outcome), count in counts.items():
-            family.add_metric([agent, outcome], count)
+            family.add_metric([encodable(agent), outcome], count)
         return family
 
     def _offers(self) -> Metric:
         labels = ["agent", "answer", "reason"]
         family = CounterMetricFamily("agenthost_offers", "Offers by how they were answered", labels=labels)
         for offer in self._metrics.offers():
-            family.add_metric([offer.agent, offer.answer, offer.reason], offer.count)
+            family.add_metric([encodable(offer.agent), offer.answer, offer.reason], offer.count)
         return family
 
     def _recoveries(self) -> Metric:
@@ -115,14 +116,14 @@ class _HostCollector(Collector):
         text = "Dispatches that were made anew because nobody served them"
         family = CounterMetricFamily("agenthost_dispatched_again", text, labels=["agent", "cause"])
         for (agent, cause), count in counts.items():
-            family.add_metric([agent, cause], count)
+            family.add_metric([encodable(agent), cause], count)
         return family
 
     def _given_up(self) -> Metric:
         text = "Jobs that failed in their last attempt"
         family = CounterMetricFamily("agenthost_jobs_given_up", text, labels=["agent"])
         for agent in self._status.agents:
-            family.add_metric([agent.id], self._metrics.jobs_given_up(agent.id))
+            family.add_metric([encodable(agent.id)], self._metrics.jobs_given_up(agent.id))
         return family
 
     def _internal_errors(self) -> Metric:

@@ -23,6 +23,7 @@ from agenthost.internal_errors import InternalErrors
 from agenthost.lazy_site import LazySite
 from agenthost.metrics import InternalPart, Metrics
 from agenthost.status import HostStatus
+from agenthost.texts import to_json
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -83,7 +84,7 @@ class Endpoints:
 
         if not (_is_loopback(_peer(request)) and _is_loopback(_host_name(request))):
             return _text(403, "only for clients on this machine, by a loopback address")
-        return web.json_response(_body(self._status()))
+        return web.json_response(_body(self._status()), dumps=to_json)
 
     async def _expose(self, request: "web.Request") -> "web.Response":
         from aiohttp import web

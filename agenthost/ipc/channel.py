@@ -14,7 +14,7 @@ from agenthost.ipc.messages import Message, decode, encode
 
 _HEADER = struct.Struct("!I")
 _READ_BYTES = 64 * 1024
-MAX_FRAME = 16 * 1024 * 1024  # metadata is at most 64 KiB on the server; settings are files of people
+MAX_FRAME = 16 * 1024 * 1024  # a job's metadata, its room's and a participant's are at most 512 KiB each, by default
 
 
 class FrameReader:

@@ -1,11 +1,14 @@
-"""Log lines for machines: one JSON object a line. Runs on the host's writer thread."""
+"""Log lines for machines: one JSON object a line. Runs on the host's writer thread.
 
-import json
+Texts are what they were, colours of a job's output included; what a terminal would act on is escaped (`texts.to_json`).
+"""
+
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from agenthost.logs.levels import level_name
 from agenthost.logs.lines import LogLine
+from agenthost.texts import to_json
 
 CONTEXT = ("agent", "job_id", "room", "pid")
 
@@ -35,7 +38,7 @@ class JsonLines:
             self._add(body, name, value)
         if line.traceback:
             self._add(body, "traceback", line.traceback)
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")) + "\n"
+        return to_json(body) + "\n"
 
     def _add(self, body: dict[str, object], name: str, value: object) -> None:
         name = self._rename.get(name, name)

@@ -4,7 +4,6 @@ Runs on the host's writer thread. `PlainLines` is the whole rendering where ther
 CI job); console.py adds colours and wrapping to the same columns.
 """
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from agenthost.differences import Difference
 from agenthost.logs.banner import Banner
 from agenthost.logs.levels import level_name
 from agenthost.logs.lines import LogLine
+from agenthost.texts import printable, printable_line, to_json
 
 TRACEBACK_INDENT = "    "
 _AGENT_WIDTH = 16  # longer ids are cut: the message needs the room more
@@ -23,7 +23,6 @@ _BLOCK = "findings"  # the fields that are shown below the line instead of in it
 _CHANGED = "changed"
 _RELOADS = "agenthost.reload"
 _UNSEEN_LOGGERS = ("agenthost", "root", "stdout", "stderr")
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BARE = re.compile(r"""[^\s"'=]+""")
 
 
@@ -57,7 +56,7 @@ class Layout:
         self.agent_width = max(self.agent_width, min(len(agent), _AGENT_WIDTH))
 
     def columns(self, line: LogLine) -> Columns:
-        agent = clean(str(line.fields.get("agent", "")))
+        agent = printable_line(str(line.fields.get("agent", "")))
         self.know(agent)
         if len(agent) > _AGENT_WIDTH:
             agent = agent[: _AGENT_WIDTH - 1] + "…"
@@ -67,11 +66,11 @@ class Layout:
             time=time.strftime("%H:%M:%S", time.localtime(line.created)) + f".{int(line.created % 1 * 1000):03d}",
             level=_SHORT.get(level, level).ljust(5),
             agent=agent.ljust(self.agent_width),
-            source="" if hidden else clean(line.logger),
-            message=clean(line.message),
+            source="" if hidden else printable_line(line.logger),
+            message=printable(line.message),
             pairs=tuple(_pairs(line)),
-            traceback=clean(line.traceback),
-            block=clean(str(line.fields.get(_BLOCK, ""))),
+            traceback=printable(line.traceback),
+            block=printable(str(line.fields.get(_BLOCK, ""))),
             changed=tuple(_changed(line)),
             framed=line.logger == _RELOADS or _BLOCK in line.fields,
         )
@@ -115,7 +114,7 @@ class BannerRow(Struct, frozen=True, kw_only=True):
 
 
 def banner_title(banner: Banner) -> str:
-    return f"agenthost {banner.version} · {banner.command} · {clean(banner.file)}"
+    return f"agenthost {banner.version} · {banner.command} · {printable_line(banner.file)}"
 
 
 def banner_rows(banner: Banner) -> list[BannerRow]:
@@ -125,13 +124,16 @@ def banner_rows(banner: Banner) -> list[BannerRow]:
     rows = []
     for agent in banner.agents:
         name = f" (agent_name: {agent.agent_name})" if agent.agent_name not in ("", agent.id) else ""
-        label, type_ = agent.id.ljust(width), agent.type.value.ljust(kind)
-        rows.append(BannerRow(label=label, kind=type_, text=agent.dispatch + name, is_agent=True))
+        label, type_ = printable_line(agent.id.ljust(width)), agent.type.value.ljust(kind)
+        text = printable_line(agent.dispatch + name)
+        rows.append(BannerRow(label=label, kind=type_, text=text, is_agent=True))
         if agent.dispatch_command:
-            blank = BannerRow(label=" " * width, kind=" " * kind, text=agent.dispatch_command, is_command=True)
+            blank = BannerRow(
+                label=" " * width, kind=" " * kind, text=printable_line(agent.dispatch_command), is_command=True
+            )
             rows.append(blank)
     rows.append(BannerRow(label="".ljust(width), kind="", text=""))
-    rows += [BannerRow(label=label.ljust(width), kind="", text=text) for label, text in _facts(banner)]
+    rows += [BannerRow(label=label.ljust(width), kind="", text=printable_line(text)) for label, text in _facts(banner)]
     return rows
 
 
@@ -144,19 +146,14 @@ def _facts(banner: Banner) -> Iterator[tuple[str, str]]:
     yield "stop", "Ctrl-C drains: running jobs end by themselves; again: ends them"
 
 
-def clean(text: str) -> str:
-    """Text without what would move the cursor or colour the terminal; tabs become four blanks."""
-    return _ESCAPES.sub("", text).replace("\t", "    ")
-
-
 def _changed(line: LogLine) -> Iterator[Difference]:
     """Of a reload; somebody else's field of that name is a field like any other."""
     rows = line.fields.get(_CHANGED)
     if not isinstance(rows, list) or not all(isinstance(row, dict) and "what" in row for row in rows):
         return
     for row in rows:
-        told = {name: clean(str(row.get(name, ""))) for name in ("old", "new", "note")}
-        yield Difference(path=clean(str(row["what"])), **told)
+        told = {name: printable_line(str(row.get(name, ""))) for name in ("old", "new", "note")}
+        yield Difference(path=printable_line(str(row["what"])), **told)
 
 
 def _pairs(line: LogLine) -> Iterator[tuple[str, str]]:
@@ -165,7 +162,7 @@ def _pairs(line: LogLine) -> Iterator[tuple[str, str]]:
     for key, value in line.fields.items():
         below = key == _BLOCK or (key == _CHANGED and any(_changed(line)))
         if key not in ("agent", "room", "job_id", "pid") and not below:
-            yield clean(key), _value(value)
+            yield printable_line(key), _value(value)
     for key in last:
         if key in line.fields:
             yield key, _value(line.fields[key])
@@ -175,8 +172,8 @@ def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else str(value)
     if isinstance(value, str):
-        return _quoted(clean(value))
-    return clean(json.dumps(value, ensure_ascii=False))
+        return _quoted(printable(value))
+    return to_json(value, spaced=True)
 
 
 def _quoted(text: str) -> str:
@@ -185,4 +182,4 @@ def _quoted(text: str) -> str:
         return text
     if '"' in text and not set(text) & set("'\\\n"):
         return f"'{text}'"
-    return json.dumps(text, ensure_ascii=False)
+    return to_json(text)

@@ -14,8 +14,10 @@ from msgspec.structs import replace
 
 from agenthost.logs.events import FIELDS
 from agenthost.logs.tracebacks import format_traceback
+from agenthost.texts import cut, encodable, to_json
 
 MAX_LINE = 64 * 1024  # bytes of one line, from a job's first byte to the log's last
+MAX_KEY = 256  # characters of a field's name
 TRACEBACK = "agenthost_traceback"  # the attribute of a record whose traceback was already text when it reached us
 _DEPTH = 6
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", FIELDS, TRACEBACK}
@@ -47,9 +49,9 @@ def line_of(record: logging.LogRecord, context: Mapping[str, object], *, user_co
     return LogLine(
         created=record.created,
         level=record.levelno,
-        logger=record.name,
-        message=cut(_message(record)),
-        fields={str(key): plain(value) for key, value in fields.items()},
+        logger=cut(encodable(str(record.name)), MAX_KEY),
+        message=_fit(_message(record)),
+        fields={_key(key): plain(value) for key, value in fields.items()},
         traceback=_traceback(record, told, user_code=user_code),
     )
 
@@ -66,12 +68,15 @@ def _traceback(record: logging.LogRecord, told: str, *, user_code: bool) -> str:
     if record.exc_info and record.exc_info[1] is not None:
         text = format_traceback(record.exc_info[1], user_code=user_code)
     parts = (text, record.stack_info or "")
-    return cut("\n".join(part for part in parts if part))
+    return _fit("\n".join(part for part in parts if part))
 
 
-def cut(text: str, limit: int = MAX_LINE) -> str:
-    """`text`, or its first `limit` characters and a note that says how many there were."""
-    return text if len(text) <= limit else f"{text[:limit]}… (cut, {len(text)} characters)"
+def _fit(text: str) -> str:
+    return encodable(cut(text))
+
+
+def _key(key: object) -> str:
+    return cut(encodable(str(key)), MAX_KEY)
 
 
 def plain(value: object, depth: int = _DEPTH) -> object:
@@ -79,15 +84,15 @@ def plain(value: object, depth: int = _DEPTH) -> object:
     if value is None or (isinstance(value, int) and value.bit_length() <= 64):
         return value
     if isinstance(value, str):
-        return cut(str(value))
+        return _fit(str(value))
     if isinstance(value, float) and math.isfinite(value):
         return value
     if depth and isinstance(value, Mapping):
-        return {str(key): plain(item, depth - 1) for key, item in list(value.items())}
+        return {_key(key): plain(item, depth - 1) for key, item in list(value.items())}
     if depth and isinstance(value, list | tuple | set | frozenset):
         return [plain(item, depth - 1) for item in list(value)]
     try:
-        return cut(str(value))
+        return _fit(str(value))
     except Exception as error:  # a user's __str__
         return f"<{type(value).__name__}: its text raised {type(error).__name__}>"
 
@@ -126,7 +131,7 @@ def decode_line(data: bytes) -> LogLine:
 
 def _encode(line: LogLine) -> bytes:
     body = [line.created, line.level, line.logger, line.message, line.traceback, dict(line.fields)]
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
+    return to_json(body).encode() + b"\n"
 
 
 def _shortened(line: LogLine, limit: int) -> LogLine:

@@ -20,6 +20,7 @@ from agenthost.logs.layout import PlainLines
 from agenthost.logs.levels import LevelSetter
 from agenthost.logs.lines import LogLine
 from agenthost.logs.queue import Item, LineHandler, LineQueue
+from agenthost.texts import encodable
 
 STOP_SECONDS = 2.0
 Command = Literal["dev", "start"]
@@ -120,7 +121,7 @@ class _Writer(threading.Thread):
             if made_by is not self.make_format:
                 made_by, format_ = self.make_format, self.make_format()
             text = "".join(_rendered(item, format_) for item in batch)
-            if not self._output.write(text.encode(errors="replace")):
+            if not self._output.write(encodable(text).encode()):
                 self._queue.count_dropped(len(batch), told=False)
         self._output.close()
 

@@ -8,6 +8,7 @@ _QUIET_SECONDS = 0.05
 _TRACEBACK_SECONDS = 1.0  # an unfinished traceback is waited for longer: machines are busy when things fail
 _GROUP_SECONDS = 1.0
 _GROUP_BYTES = 32 * 1024
+_NOTE_BYTES = 64
 _TRACEBACKS = (b"Traceback (most recent call last)", b"Fatal Python error: ")
 
 
@@ -45,7 +46,8 @@ class LineSplitter:
 
 
 def _cut(line: bytes, length: int) -> bytes:
-    return line[:MAX_LINE] + f"… (cut, {length} bytes)".encode()
+    """With its note it is no longer than a line may be, so that it is not cut again, with another note."""
+    return line[: MAX_LINE - _NOTE_BYTES] + f"… (cut, {length} bytes)".encode()
 
 
 class LineGroup(Struct):

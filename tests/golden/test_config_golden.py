@@ -27,6 +27,7 @@ ENVIRON = {
     "OPENAI_API_KEY": CANARY,
     "WORD": "canary",
     "EMPTY": "",
+    "LATIN_1": "canary-\udcfc",
 }
 
 

@@ -102,6 +102,24 @@ def test_empty_placeholder_rejects_and_names_it() -> None:
     assert found.reason == "no rule holds, but {job.metadata.customer} is empty"
 
 
+def test_half_an_emoji_is_replaced_and_named() -> None:
+    """What JavaScript leaves of a text that it has cut; the call is taken."""
+    general = AcceptTemplate(name="{job.metadata.name}", attributes={"who": "{job.metadata.name}"})
+    offer = make_offer(metadata='{"name": "Ann \\ud83d"}')
+    expected = Accept(
+        identity="agent-AJ_1", name="Ann \ufffd", attributes={"who": "Ann \ufffd"}, mended=("name", "attributes.who")
+    )
+    assert decision(offer, make_agent(requests=make_requests(accept=general))).answer == expected
+
+
+def test_texts_that_no_join_can_carry_are_a_reject() -> None:
+    """The server would assign the job, and then not read the token."""
+    general = AcceptTemplate(metadata="{job.metadata}")
+    found = decision(make_offer(metadata='"' * 512 * 1024), make_agent(requests=make_requests(accept=general)))
+    assert isinstance(found.answer, Reject)
+    assert (found.answer.reason, found.answer.terminate) == ("accept too long", False)
+
+
 def test_rule_sets_of_one_text_are_equal_and_of_another_are_not() -> None:
     """A reload sees by it whether rules have changed."""
 

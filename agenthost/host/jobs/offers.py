@@ -132,14 +132,16 @@ class OfferHandler:
         job = Job(offer, decision, registration=registration, receiver=self._receiver, target=target)
         if self._load.brakes(target.id) or not self._take_slot(job):
             return Reject(reason="full")
-        answer: Accept | Reject = Reject(reason="host error")
+        why = "given up"
         try:
             answer = await self._ask_handler(offer, decision.answer)
             if isinstance(answer, Accept):
                 answer = await self._reserve(job, self._as_its_framework(answer))
-        finally:
             if isinstance(answer, Reject):
-                self._jobs.end(job, answer.reason)
+                why = answer.reason
+        finally:
+            if job.state is JobState.OFFERED:  # whatever ended this, a lost socket included
+                self._jobs.end(job, why)
         return answer
 
     def _as_its_framework(self, accept: Accept) -> Accept:

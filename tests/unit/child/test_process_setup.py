@@ -115,3 +115,19 @@ def test_signals_that_were_held_back_until_the_handlers_are_there_end_nothing() 
         result.append(len(signal.sigpending()))
     """
     assert run_script(code) == [True, 0]
+
+
+def test_print_of_half_an_emoji_is_escaped() -> None:
+    """A job does not fail for it; a stream that has a way of its own keeps it."""
+    code = """
+        import io, sys
+        from agenthost.child.process_setup import print_at_once
+        ways = ("strict", "surrogateescape", "ignore")
+        streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors=how) for how in ways]
+        sys.stdout, sys.stderr, sys.__stdout__ = streams
+        print_at_once()
+        for stream in streams:
+            print("a\\ud83d", file=stream)
+        result = [stream.buffer.getvalue().decode() for stream in streams]
+    """
+    assert run_script(code) == ["a\\ud83d\n", "a\\ud83d\n", "a\n"]

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from agenthost.cli.status_text import render_status
@@ -128,3 +129,13 @@ def test_long_names_are_folded_not_cut() -> None:
 
 def long(name: str) -> AgentStatus:
     return AgentStatus(id=name, agent_name=name, type=JobType.ROOM)
+
+
+def test_no_text_of_a_host_acts_on_the_terminal() -> None:
+    """Names and errors come from files, variables and user code."""
+    hostile = "x\x1b[2J\x07\u202e\ud83d"
+    agent = replace(SUPPORT, id=f"id{hostile}", agent_name=f"name{hostile}", worker_id=hostile)
+    reload = ReloadStatus(ok=False, at=NOW, message=hostile)
+    text = "\n".join(shown(replace(HOST, agents=(agent,), file=hostile, last_reload=reload), width=200))
+    assert text.encode().decode() == text
+    assert not set("\x1b\x07\u202e") & set(text)

@@ -114,6 +114,12 @@ def test_url_without_keys_names_what_is_missing(environ: dict[str, str]) -> None
         find_connection(None, "ws://said", environ | {"LIVEKIT_API_KEY": "key"})
 
 
+def test_keys_that_are_no_text_are_named(environ: dict[str, str]) -> None:
+    """No server knows such a pair, and none can be told of it."""
+    with pytest.raises(UsageError, match="LIVEKIT_API_SECRET is not UTF-8"):
+        find_connection(None, "ws://said", environ | KEYS | {"LIVEKIT_API_SECRET": "\udcff"})
+
+
 def test_running_host_of_the_file_is_found(file: Path, running: HeldFile, environ: dict[str, str]) -> None:
     """Each file has the server of its own host."""
     other = session_file.write(Path("other.yaml"), OTHER, environ)

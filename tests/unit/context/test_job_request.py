@@ -40,6 +40,7 @@ async def test_second_answer_is_refused() -> None:
         ({"attributes": {"n": 1}}, TypeError, "'n' must be a text with a text as its value"),
         ({"attributes": {1: "n"}}, TypeError, "1 must be a text"),
         ({"attributes": {"lk.agent_name": "x"}}, ValueError, "`lk.agent_name` is reserved"),
+        ({"metadata": "x" * 1024 * 1024}, ValueError, r"nobody can join with \d+ bytes of texts"),
     ],
 )
 async def test_what_cannot_be_a_participants_is_refused(

@@ -2,7 +2,9 @@
 
 import json
 
+import msgspec
 import pytest
+from hypothesis import given
 
 from agenthost.config.findings import Finding, Fix, Related, Severity
 from agenthost.control.codec import decode, encode
@@ -18,6 +20,8 @@ from agenthost.status import (
     ReloadReport,
     ReloadStatus,
 )
+from agenthost.texts import encodable
+from tests.support.any_text import any_text
 
 STATUS = HostStatus(
     state=HostState.RUNNING,
@@ -72,3 +76,13 @@ def test_what_is_no_value_is_a_value_error(text: str) -> None:
     """Whatever answers on the socket, the command does not fail in a way of its own."""
     with pytest.raises(ValueError, match=r".+"):
         decode(HostStatus, text)
+
+
+@given(any_text)
+def test_any_text_can_be_told(text: str) -> None:
+    """A path of the host's machine need not be UTF-8, and an error may quote anything."""
+    status = msgspec.structs.replace(STATUS, file=text, last_reload=ReloadStatus(ok=False, at=1.0, message=text))
+    told = encode(status)
+    assert told.splitlines() == [told]
+    back = decode(HostStatus, told.encode().decode())
+    assert back.file == encodable(text)

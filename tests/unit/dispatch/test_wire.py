@@ -1,9 +1,16 @@
 """The worker protocol's bytes, against livekit's own classes."""
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from livekit.protocol import agent, models
 
 from agenthost.dispatch import wire
 from agenthost.jobs import Accept, JobStatus, JobType, Reject
+from agenthost.logs.events import FIELDS
+from agenthost.logs.seldom import Seldom
+from agenthost.texts import encodable
+from tests.support.any_text import any_text
 
 
 def sent(data: bytes) -> agent.WorkerMessage:
@@ -91,3 +98,47 @@ def test_statuses() -> None:
     assert not registration.HasField("allowed_permissions")
     simulated = sent(wire.simulate_job(JobType.PUBLISHER, "r", "p")).simulate_job
     assert (simulated.room.name, simulated.participant.identity) == ("r", "p")
+
+
+@given(any_text, any_text, st.dictionaries(any_text, any_text, max_size=3))
+def test_any_text_can_be_said(text: str, metadata: str, attributes: dict[str, str]) -> None:
+    """Whatever an answer, an error or a name holds, there is a message, and it can be read."""
+    accept = Accept(identity=text, name=text, metadata=metadata, attributes=attributes)
+    answer = sent(wire.answer("AJ_1", accept)).availability
+    assert (answer.participant_identity, answer.participant_name, answer.participant_metadata) == (
+        encodable(text),
+        encodable(text),
+        encodable(metadata),
+    )
+    assert sent(wire.job_status("AJ_1", JobStatus.FAILED, text)).update_job.error == encodable(text)
+    assert sent(wire.simulate_job(JobType.ROOM, text, text)).simulate_job.room.name == encodable(text)
+    registered = sent(wire.register(agent_name=text, job_type=JobType.ROOM, deployment=text, version="1")).register
+    assert (registered.agent_name, registered.deployment) == (encodable(text), encodable(text))
+
+
+def test_each_replaced_key_is_told_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A thousand offers of one sort are one line."""
+    monkeypatch.setattr(wire, "_seldom", Seldom())
+    for _ in range(3):
+        wire.answer("AJ_1", Accept(identity="a", name="\ud83d", attributes={"who": "\ud83d"}))
+    told = [getattr(record, FIELDS) for record in caplog.records if record.message == "text replaced"]
+    assert [(fields["key"], fields["job_id"]) for fields in told] == [("name", "AJ_1"), ("attributes.who", "AJ_1")]
+
+
+def test_what_the_server_will_refuse_is_told_beforehand(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It answers the join with a bare HTTP 500; its limits count bytes, and can be set."""
+    monkeypatch.setattr(wire, "_seldom", Seldom())
+    wire.answer("AJ_1", Accept(identity="i" * 256, metadata="m" * 512 * 1024))
+    assert caplog.records == []
+    wire.answer("AJ_2", Accept(identity="ü" * 129, metadata="m" * (512 * 1024 + 1)))
+    told = [getattr(record, FIELDS) for record in caplog.records]
+    assert [(fields["key"], fields["bytes"]) for fields in told] == [("identity", 258), ("metadata", 512 * 1024 + 1)]
+
+
+def test_long_error_is_cut() -> None:
+    """The server writes it into its own log."""
+    error = sent(wire.job_status("AJ_1", JobStatus.FAILED, "e" * 3_000_000)).update_job.error
+    assert len(error) < wire.MAX_ERROR + 100
+    assert error.endswith("(cut, 3000000 characters)")

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from hypothesis import given
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -10,6 +11,8 @@ from agenthost.endpoints.exposition import expose
 from agenthost.jobs import JobType
 from agenthost.metrics import Metrics
 from agenthost.status import AgentStatus, HostState, HostStatus, LoadPart, ReloadStatus
+from agenthost.texts import encodable
+from tests.support.any_text import any_text
 
 STATUS = HostStatus(
     state=HostState.RUNNING,
@@ -156,3 +159,16 @@ def test_every_metric_is_explained() -> None:
     """HELP is where most people learn what a metric means."""
     text = expose(STATUS, Metrics(), accept="").body.decode()
     assert all(family.documentation for family in text_string_to_metric_families(text))
+
+
+@given(any_text)
+def test_any_text_can_be_a_label(text: str) -> None:
+    """What UTF-8 cannot say is replaced; the scrape is never lost for one agent's id."""
+    status = HostStatus(
+        state=HostState.RUNNING, version="1", agents=(AgentStatus(id=text, agent_name="", type=JobType.ROOM),)
+    )
+    metrics = Metrics()
+    metrics.offer_answered(text, answer="accept")
+    body = expose(status, metrics, accept="application/openmetrics-text; version=1.0.0").body.decode()
+    labels = {s.labels["agent"] for f in parse_openmetrics(body) for s in f.samples if "agent" in s.labels}
+    assert labels == {encodable(text)}

@@ -89,6 +89,13 @@ async def test_worker_tells_the_whole_status(server: Server) -> None:
     assert body["agents"][0]["type"] == "room"
 
 
+async def test_worker_is_json_for_any_parser(server: Server) -> None:
+    """A path that is no UTF-8 is told without an escape that strict parsers refuse."""
+    server.status = replace(RUNNING, file="/srv/\udcff")
+    _, text = await server.get("/worker")
+    assert json.loads(text)["file"] == "/srv/\ufffd"
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8081", "10.0.0.1", "", "[2001:db8::1]:80"])
 async def test_worker_refuses_a_page_that_made_its_name_point_here(server: Server, host: str) -> None:
     """A browser sends the name of the page: DNS rebinding is seen by it."""

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from agenthost.jobs import JobType
 from agenthost.logs.banner import Banner, BannerAgent
 from agenthost.logs.console import ConsoleLines
-from agenthost.logs.layout import clean
 from agenthost.logs.lines import LogLine
+from agenthost.texts import printable
 
 LONG = "a rather long message that does not fit into one row of any window that people use " * 2
 
@@ -29,7 +29,7 @@ def line(message: str, traceback: str = "", level: int = logging.INFO, **fields:
 
 
 def rows(text: str) -> list[str]:
-    return clean(text).rstrip("\n").split("\n")
+    return printable(text.replace("\r", "")).rstrip("\n").split("\n")
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -119,7 +119,7 @@ def test_banner_wraps_and_ends_with_a_free_row() -> None:
         idle_processes=0,
     )
     text = ConsoleLines(width=lambda: 60).banner(banner)
-    shown = clean(text).split("\n")
+    shown = printable(text).split("\n")
     assert all(len(row) <= 60 for row in shown)
     assert "agenthost dispatch support --room my-room" in text
     assert shown[-2:] == ["", ""]

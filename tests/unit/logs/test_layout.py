@@ -7,7 +7,7 @@ import pytest
 
 from agenthost.jobs import JobType
 from agenthost.logs.banner import Banner, BannerAgent
-from agenthost.logs.layout import Layout, PlainLines, clean
+from agenthost.logs.layout import Layout, PlainLines
 from agenthost.logs.lines import LogLine
 
 
@@ -79,19 +79,38 @@ def test_more_lines_are_indented() -> None:
     assert plain(shown) == "ERROR x: a\n    b\n    Traceback:\n      c\n"
 
 
+FORGED = "ok\n12:00:00.000 ERROR forged"
+
+
 @pytest.mark.parametrize(
-    ("text", "cleaned"),
+    "shown",
     [
-        ("\x1b[31mred\x1b[0m", "red"),
-        ("\x1b]0;title\x07text", "text"),
-        ("a\tb", "a    b"),
-        ("beep\x07\x08\x7f\x9b2J", "beep2J"),
-        ("two\nlines", "two\nlines"),
+        line(room=FORGED),
+        line(**{FORGED: 1}),
+        line(agent=FORGED),
+        line(logger=FORGED),
+        line(FORGED),
+        line(value={FORGED: [FORGED]}),
+        line(changed=[{"what": FORGED, "old": FORGED, "new": FORGED}]),
     ],
+    ids=["value", "key", "agent", "logger", "message", "nested", "changed"],
 )
-def test_nothing_moves_the_cursor(text: str, cleaned: str) -> None:
-    """What a job prints cannot repaint the terminal of who watches it."""
-    assert clean(text) == cleaned
+def test_no_text_begins_a_line_of_its_own(shown: LogLine) -> None:
+    """Whoever names a room, a field or a logger writes no record of the log."""
+    _, *more = PlainLines()(shown).splitlines()
+    assert all(text.startswith("    ") for text in more)
+
+
+@pytest.mark.parametrize("where", ["room", "agent", "other", "message", "key", "traceback"])
+def test_nothing_moves_the_cursor_or_turns_the_text(where: str) -> None:
+    """Control sequences are gone, what else a terminal would act on is replaced, wherever it stands."""
+    hostile = "\x1b[2J\x1b]0;title\x07a\x9b2J\x07\u202eb\ud83d\u2028\x85"
+    parts = {"message": hostile} if where == "message" else {}
+    fields = {hostile if where == "key" else where: hostile} if where not in ("message", "traceback") else {}
+    shown = LogLine(created=1.0, level=20, logger="x", fields=fields, traceback=hostile, **{"message": "text", **parts})
+    for text in (PlainLines()(shown), "".join(PlainLines()(shown).splitlines())):
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e\ud800-\udfff]", text)
+    assert "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b" in PlainLines()(shown)
 
 
 def test_banner_has_agents_addresses_and_the_command() -> None:

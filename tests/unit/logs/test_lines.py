@@ -8,7 +8,7 @@ from enum import IntEnum
 import pytest
 
 from agenthost.logs.events import FIELDS
-from agenthost.logs.lines import MAX_LINE, LogLine, cut, decode_line, encode_line, line_of, plain
+from agenthost.logs.lines import MAX_LINE, LogLine, decode_line, encode_line, line_of, plain
 
 
 def record(message: str = "text", *args: object, **extra: object) -> logging.LogRecord:
@@ -116,7 +116,7 @@ def test_line_survives_the_pipe() -> None:
 
 def test_half_of_a_surrogate_pair_is_replaced() -> None:
     """Text that is no Unicode (os.fsdecode of a file name) must not stop the log."""
-    assert decode_line(encode_line(line("\udc80"))).message == "?"
+    assert decode_line(encode_line(line("\udc80"))).message == "\N{REPLACEMENT CHARACTER}"
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_huge_record_is_cut_to_64_kib_with_a_note(huge: LogLine) -> None:
     assert "cut" in f"{got.message}{got.traceback}{dict(got.fields)}"
 
 
-def test_cut_says_how_long_the_text_was() -> None:
-    """A text at the limit is whole."""
-    assert cut("abc", 3) == "abc"
-    assert cut("abcd", 3) == "abc… (cut, 4 characters)"
+def test_name_of_a_field_is_bounded_too() -> None:
+    """User code can take it from anywhere."""
+    (key,) = line_of(record(**{"k" * 5000: 1}), {}, user_code=True).fields
+    assert len(key) < 300
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from agenthost.config.model import LogConfig
 from agenthost.jobs import JobType
 from agenthost.logs.banner import Banner, BannerAgent
 from agenthost.logs.events import get_logger
-from agenthost.logs.layout import clean
 from agenthost.logs.setup import Command, start_logging
+from agenthost.texts import printable
 
 pytestmark = pytest.mark.usefixtures("own_logging")
 
@@ -149,7 +149,7 @@ def test_another_level_keeps_the_columns(terminal: Pipe) -> None:
     logging_.apply(config(level="DEBUG"))
     get_logger("x").info("second")
     logging_.stop()
-    first, second = clean(terminal.text()).splitlines()
+    first, second = printable(terminal.text().replace("\r", "")).splitlines()
     assert first.index("first") == second.index("second")
 
 
