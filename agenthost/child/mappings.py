@@ -3,6 +3,7 @@
 Linux tells it; elsewhere there is nothing to see.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -44,7 +45,9 @@ def unwritten_mappings() -> Iterator[Mapping]:
 
 
 def _lines(name: str) -> list[str]:
-    return Path("/proc/self", name).read_text().splitlines() if sys.platform.startswith("linux") else []
+    if not sys.platform.startswith("linux"):
+        return []
+    return os.fsdecode(Path("/proc/self", name).read_bytes()).split("\n")  # paths need not be UTF-8, nor free of \x85
 
 
 def _of(found: re.Match[str]) -> Mapping:
