@@ -67,7 +67,7 @@ class Offer(Discreet, frozen=True, kw_only=True):
     encoded: bytes = b""
 
 
-MAX_TOKEN_BYTES = 1024 * 1024 - 16 * 1024
+MAX_TOKEN_BYTES = 1024 * 1024 - 8 * 1024
 """A participant joins with its texts in a token in a header, and livekit-server, a Go program, reads 1 MiB of headers
 (`http.DefaultMaxHeaderBytes`); the rest is for what else is there. Its own limits are lower, and its operator's to set.
 """

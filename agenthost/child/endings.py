@@ -8,7 +8,7 @@ the entrypoint raised, connection lost       failed
 from livekit.rtc import DisconnectReason
 from msgspec import Struct
 
-from agenthost.child.user_errors import error_text, traceback_text
+from agenthost.child.user_errors import MAX_TEXT, error_text, traceback_text
 from agenthost.ipc.messages import Ended
 from agenthost.jobs import OutcomeKind
 from agenthost.texts import cut
@@ -35,7 +35,8 @@ class Ending(Struct, frozen=True, kw_only=True):
 
 
 def succeeded(reason: str) -> Ending:
-    return Ending(kind=OutcomeKind.SUCCEEDED, reason=reason)
+    """`reason` may be user code's."""
+    return Ending(kind=OutcomeKind.SUCCEEDED, reason=cut(reason, MAX_TEXT))
 
 
 def stopped(reason: str) -> Ending:

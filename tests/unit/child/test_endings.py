@@ -13,6 +13,11 @@ def test_shutdown_is_a_success_with_its_reason() -> None:
     assert succeeded("done").message() == Ended(kind="succeeded", reason="done")
 
 
+def test_endless_reason_of_user_code_is_cut() -> None:
+    """A message to the host has its limit, and a job that says more would look crashed."""
+    assert len(succeeded("x" * 20_000_000).reason) < 2100
+
+
 def test_stop_of_the_host_is_told_apart() -> None:
     """Termination, max_duration, drain deadline: a success on the wire, another word in the log."""
     assert stopped("max duration").message() == Ended(kind="stopped", reason="max duration")

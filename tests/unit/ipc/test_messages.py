@@ -5,8 +5,21 @@ from types import MappingProxyType
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agenthost.ipc.messages import AskHandler, ForkProcess, StartJob, TemplateReady, TemplateSpec, decode, encode
+from agenthost.ipc.messages import (
+    AskHandler,
+    Ended,
+    ForkProcess,
+    HandlerAnswer,
+    StartJob,
+    TemplateReady,
+    TemplateSpec,
+    decode,
+    encode,
+)
+from tests.support.any_text import any_text
 
 START = StartJob(
     job_id="AJ_1",
@@ -97,6 +110,22 @@ def test_what_is_no_message_is_a_value_error(data: bytes) -> None:
     """A process of the user's cannot make the host do anything else than that."""
     with pytest.raises(ValueError, match="not a message"):
         decode(data)
+
+
+@given(any_text, any_text, st.dictionaries(any_text, any_text, max_size=3))
+def test_any_text_crosses_the_border(name: str, metadata: str, attributes: dict[str, str]) -> None:
+    """As it is, and what becomes of it is decided where it leaves the host; but two halves that meet are a pair."""
+    answer = HandlerAnswer(number=1, action="accept", name=name, metadata=metadata, attributes=attributes)
+    got = decode(encode(answer))
+    assert isinstance(got, HandlerAnswer)
+    assert (got.name, got.metadata) == (_paired(name), _paired(metadata))
+    assert got.attributes == {_paired(key): _paired(value) for key, value in attributes.items()}
+    ended = decode(encode(Ended(kind="failed", reason=name, error=metadata)))
+    assert ended == Ended(kind="failed", reason=_paired(name), error=_paired(metadata))
+
+
+def _paired(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def test_secrets_are_in_no_repr() -> None:

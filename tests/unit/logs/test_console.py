@@ -170,3 +170,13 @@ def test_changes_of_a_reload_are_coloured_like_a_diff() -> None:
     assert "load.cpu\x1b[2m: \x1b[0m\x1b[31m70%\x1b[0m\x1b[2m → \x1b[0m\x1b[32m80%\x1b[0m" in text
     assert "code\x1b[2m: \x1b[0m\x1b[2mvoice.py\x1b[0m" in text
     assert text.count("\n") == 3
+
+
+@pytest.mark.parametrize("width", [20, 80])
+def test_only_our_own_colours_reach_the_terminal(width: int) -> None:
+    """Whatever a message, a traceback, a key or a value holds, and wherever it is wrapped."""
+    hostile = "\x1b[2J\x1b]0;title\x07a\x9b2J\x07\u202e\ud83d\u2028\x85 b"
+    shown = line(hostile, traceback=f'  File "{hostile}", line 3, in {hostile}\n{hostile}', agent=hostile, room=hostile)
+    text = ConsoleLines(width=lambda: width)(replace(shown, fields={**shown.fields, hostile: [hostile]}))
+    without = re.sub(r"\x1b\[[\d;]*m", "", text).replace("\r", "")
+    assert printable(without) == without
