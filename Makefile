@@ -17,6 +17,10 @@ ALL_TESTS = -q -n 4 --maxschedchunk 1 $(SHORT_PATHS) tests samples
 # fault fails again.
 FAILED_ONES = -q --last-failed --last-failed-no-failures=none $(SHORT_PATHS) tests samples
 
+# What looks for anything at all: a short form of it is among the tests.
+ANYTHING = tests/integration/test_any_messages.py tests/integration/test_any_text.py \
+	tests/integration/test_any_moment.py tests/integration/test_many_agents.py
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint fast bench versions chaos clean
 
@@ -60,6 +64,7 @@ versions: $(READY)
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos.run
 	$(BIN)/python -m tests.chaos.crowd
+	AGENTHOST_TESTS=long $(BIN)/pytest -q $(SHORT_PATHS) $(ANYTHING)
 
 clean:
 	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
