@@ -16,6 +16,10 @@ SIDE_BY_SIDE = -q -n 6 --maxschedchunk 1 -m 'not quiet' $(SHORT_PATHS)
 # These measure the time, the cpu or the memory that something takes: nothing runs beside them.
 ALONE = -q -n 0 -m quiet $(SHORT_PATHS)
 
+# What looks for anything at all: a short form of it is among the tests.
+ANYTHING = tests/integration/test_any_messages.py tests/integration/test_any_text.py \
+	tests/integration/test_any_moment.py tests/integration/test_many_agents.py
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint fast bench versions chaos clean
 
@@ -61,6 +65,7 @@ versions: $(READY)
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos.run
 	$(BIN)/python -m tests.chaos.crowd
+	AGENTHOST_TESTS=long $(BIN)/pytest -q $(SHORT_PATHS) $(ANYTHING)
 
 clean:
 	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

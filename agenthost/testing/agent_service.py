@@ -143,7 +143,7 @@ class AgentService:
     async def _handle(self, worker: ConnectedWorker, message: agent.WorkerMessage) -> None:
         match message.WhichOneof("message"):
             case "availability":
-                worker.take_answer(message.availability)
+                self._dispatcher.take_answer(worker, message.availability)
             case "update_worker":
                 worker.take_report(message.update_worker)
             case "update_job":

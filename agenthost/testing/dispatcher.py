@@ -57,6 +57,7 @@ class Dispatcher:
         self.workers: list[ConnectedWorker] = []
         self.results: dict[str, OfferResult] = {}
         self.statuses: dict[str, list[StatusUpdate]] = {}
+        self.answers: dict[str, list[agent.AvailabilityResponse]] = {}
         self._api_key = api_key
         self._api_secret = api_secret
         self._target_load = ctypes.c_float(target_load).value  # loads arrive as 32 bits: 0.7 must be equal to 0.7
@@ -166,6 +167,11 @@ class Dispatcher:
             return await worker.terminate(job_id)
         except WorkerGone:
             return False
+
+    def take_answer(self, worker: ConnectedWorker, answer: agent.AvailabilityResponse) -> None:
+        """Note an answer, and give it to whoever made the offer."""
+        self.answers.setdefault(answer.job_id, []).append(answer)
+        worker.take_answer(answer)
 
     def take_status(self, worker: ConnectedWorker, update: agent.UpdateJobStatus) -> None:
         """Note a status; one for a job that this worker does not run changes nothing."""

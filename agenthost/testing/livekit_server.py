@@ -17,7 +17,7 @@ from types import TracebackType
 
 from aiohttp import web
 from livekit.api.access_token import Claims
-from livekit.protocol import agent_dispatch, models
+from livekit.protocol import agent, agent_dispatch, models
 
 from agenthost.jobs import EMPTY, JobStatus, JobType
 from agenthost.testing.agent_service import GARBAGE, AgentService
@@ -173,6 +173,20 @@ class FakeLiveKitServer:
     def statuses(self, job_id: str) -> tuple[StatusUpdate, ...]:
         """Every status that any worker reported for the job, oldest first."""
         return tuple(self._dispatcher.statuses.get(job_id, ()))
+
+    def answers(self, job_id: str) -> tuple[agent.AvailabilityResponse, ...]:
+        """Every answer of any worker to an offer of the job, oldest first, whether or not anybody waited for it."""
+        return tuple(self._dispatcher.answers.get(job_id, ()))
+
+    async def wait_answers(
+        self, job_id: str, *, count: int = 1, timeout: float = 10.0
+    ) -> tuple[agent.AvailabilityResponse, ...]:
+        """All answers to offers of the job, once there are `count`; for offers that a test wrote by itself."""
+        return await self._changes.wait_for(
+            lambda: said if len(said := self.answers(job_id)) >= count else None,
+            timeout=timeout,
+            what=lambda: f"job {job_id!r} got {len(self.answers(job_id))} answers, not {count}",
+        )
 
     async def wait_registered(
         self, agent_name: str = "", type: JobType = JobType.ROOM, *, count: int = 1, timeout: float = 10.0
