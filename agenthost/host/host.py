@@ -138,10 +138,6 @@ class Host:
         hint = {"hint": "they end by themselves; another signal ends them now"} if jobs else {}
         _log.bind(**hint).info("draining", jobs=jobs)
 
-    def _signalled(self, signalled: Signalled) -> None:
-        hung_up = signalled is Signalled.HANG_UP and not self._hang_up_reloads
-        self._commands.put_nowait(Signalled.TERMINATE if hung_up else signalled)
-
     @contextlib.asynccontextmanager
     async def _surroundings(self) -> AsyncIterator[Tasks]:
         """Everything that must be there before the first agent and gone after the last job; cleans up half a start."""
@@ -152,7 +148,7 @@ class Host:
             stack.callback(self._kill_what_is_left)
             self._reaper.start()
             stack.callback(self._reaper.stop)
-            stack.enter_context(listen(self._signalled))
+            stack.enter_context(listen(self._commands.put_nowait, hang_up_reloads=self._hang_up_reloads))
             home = ProcessHome(reaper=self._reaper, log=get_logger("processes"))
             self.fleet = Fleet(
                 self._first_plan, first_base=self._first_base, home=home, tasks=tasks, closed=self._closed
