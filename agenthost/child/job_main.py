@@ -15,6 +15,7 @@ from agenthost.child.agent_code import AgentCode, UserFunction, reported
 from agenthost.child.exit_functions import run_exit_functions
 from agenthost.child.framework import JobRunner, Run
 from agenthost.child.job_run import JobRun
+from agenthost.child.native_proxy import route_native_library
 from agenthost.child.rehearsal import rehearse
 from agenthost.child.user_errors import describe_failure
 from agenthost.child.user_modules import user_modules
@@ -136,6 +137,7 @@ def _run_job(start: StartJob, runner: JobRunner, channel: BlockingChannel, loop:
     Returns how many seconds are left for the exit functions.
     """
     _export_credentials(start)
+    route_native_library(start.url)
     asyncio.set_event_loop(loop)
     job = loop.run_until_complete(_make_run(start, runner))
     task = loop.create_task(job.run(channel), name="agenthost: job")

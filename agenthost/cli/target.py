@@ -11,6 +11,7 @@ from agenthost.config.findings import ConfigError
 from agenthost.config.loading import Options, examine, examine_code, find_file, loaded
 from agenthost.config.model import LiveKitConfig
 from agenthost.config.named_code import code_identity, names_code
+from agenthost.config.proxies import proxy_for
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
@@ -48,7 +49,8 @@ def _with_keys(url: str, environ: Mapping[str, str]) -> Connection:
     missing = [name for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET") if not environ.get(name)]
     if missing:
         raise UsageError(f"{url} needs a key and a secret: set {' and '.join(missing)}")
-    return Connection(url=url, api_key=environ["LIVEKIT_API_KEY"], api_secret=environ["LIVEKIT_API_SECRET"])
+    pair = {"api_key": environ["LIVEKIT_API_KEY"], "api_secret": environ["LIVEKIT_API_SECRET"]}
+    return Connection(url=url, **pair, proxy=proxy_for(url, environ))
 
 
 def _meant(file: str | None, environ: Mapping[str, str]) -> str | None:
@@ -78,7 +80,8 @@ def _configured(meant: str, environ: Mapping[str, str]) -> Connection | None:
         return None
     if not (livekit.api_key and livekit.api_secret):  # then this says which, where and why
         livekit = read(Options(environ=environ, command="start"))
-    return Connection(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret)
+    pair = {"api_key": livekit.api_key, "api_secret": livekit.api_secret}
+    return Connection(url=livekit.url, **pair, proxy=livekit.proxy)
 
 
 def _variables(env_file: Path) -> Mapping[str, str]:

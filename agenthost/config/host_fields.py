@@ -59,7 +59,8 @@ _HOST = (
         path="livekit.proxy",
         kind=Kind.TEXT,
         default_text="`HTTPS_PROXY` or `HTTP_PROXY`",
-        description="The HTTP proxy on the way to the server.",
+        description="The HTTP proxy on the way to the server. The environment's is not used for a server on this "
+        "machine or in `NO_PROXY`.",
         examples=("http://proxy.internal:3128",),
     ),
     Field(
