@@ -28,7 +28,7 @@ def find_connection(
     server is known.
     """
     if env_file is not None:
-        environ = {**_variables(env_file), **environ}
+        environ = {**_variables(env_file, environ), **environ}
     if named := url or environ.get("LIVEKIT_URL"):
         return _with_keys(named, environ)
     meant = _meant(file, environ)
@@ -84,9 +84,9 @@ def _configured(meant: str, environ: Mapping[str, str]) -> Connection | None:
     return Connection(url=livekit.url, **pair, proxy=livekit.proxy)
 
 
-def _variables(env_file: Path) -> Mapping[str, str]:
+def _variables(env_file: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
     findings = Collector(str(env_file))
-    variables = read_env_file(env_file, findings)
+    variables = read_env_file(env_file, environ, findings)
     if findings.has_errors():
         raise ConfigError(findings.findings())
     return variables

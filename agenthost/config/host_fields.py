@@ -138,8 +138,8 @@ _HOST = (
         dev_default=".env",
         default_text="`.env` under `dev`, if it exists; else none",
         apply=Apply.GENERATION,
-        description="A file of `NAME=value` lines for interpolation and for jobs. The process environment wins, and "
-        "values are never expanded.",
+        description="A file of `NAME=value` lines for interpolation and for jobs, read as python-dotenv does. The "
+        "process environment wins.",
         examples=(".env",),
     ),
     Field(
