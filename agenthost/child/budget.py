@@ -33,6 +33,10 @@ class Budget:
             self._deadline = _nearer(self._deadline, now + total - min(_RESERVE * total, _MAX_RESERVE))
         self._tightened.set()
 
+    def left(self) -> float:
+        """Seconds until everything must be over; infinite where the host has set no bound."""
+        return float("inf") if self._deadline is None else max(0.0, self._deadline - self._loop.time())
+
     async def wait(
         self, tasks: Iterable[asyncio.Task[Any]], *, limit: float, share: float, grace: bool = False
     ) -> set[asyncio.Task[Any]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from agenthost import kernel
+from agenthost.child.exit_functions import forget_the_templates
 from agenthost.child.forking import fork_detached
 from agenthost.child.process_setup import (
     Descriptors,
@@ -117,6 +118,7 @@ class ForkServer:
     def _prepare(self, request: ForkProcess, descriptors: Descriptors) -> None:
         """In the new process: nothing of the template shows any more."""
         self._control.close()
+        forget_the_templates()
         take_over(descriptors)
         leave_signals_to_host()
         reseed()

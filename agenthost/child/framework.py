@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 class Run(Protocol):
     """One job on its event loop."""
 
-    async def run(self, channel: BlockingChannel) -> None:
-        """From Started to Ended. `channel` is taken over, with what it has read already, and closed at the end."""
+    async def run(self, channel: BlockingChannel) -> float:
+        """From Started to Ended. `channel` is taken over, with what it has read already, and given back at the end.
+
+        Returns how many seconds there are then for what the process has registered to run at its exit.
+        """
 
     def interrupt(self, error: BaseException) -> None:
         """User code raised SystemExit or KeyboardInterrupt in a task or callback of its own."""

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from agenthost.child.budget import Budget
 from agenthost.child.endings import Ending, stopped
 from agenthost.ipc.channel import AsyncChannel, BlockingChannel
-from agenthost.ipc.messages import ApiToken, Heartbeat, LogLevels, Message, StopJob
+from agenthost.ipc.messages import ApiToken, Heartbeat, LogLevels, Message, StopJob, Stopping
 from agenthost.logs import pipe_handler
 from agenthost.logs.events import get_logger
 
 HEARTBEAT_SECONDS = 1.0
+LAST_SECONDS = 1.0  # for exit functions, where the shutdown callbacks have used up their limit
 HOST_GONE = 1  # exit code; nobody reads it but a debugger
 
 log = get_logger("job")
@@ -35,6 +36,7 @@ class JobLine:
         self._channel: AsyncChannel | None = None
         self.ending: asyncio.Future[Ending] = self._loop.create_future()
         self.budget = Budget()
+        self._callbacks_began: float | None = None
 
     def open(self, channel: BlockingChannel) -> None:
         """Take `channel` over, with what it has read already: a StopJob can come in the same breath as StartJob."""
@@ -42,6 +44,8 @@ class JobLine:
 
     def say(self, message: Message) -> None:
         """Send it; after `close` there is nobody to hear it."""
+        if isinstance(message, Stopping) and message.phase == "callbacks":
+            self._callbacks_began = self._loop.time()
         if self._channel is not None:
             self._channel.send(message)
 
@@ -57,12 +61,17 @@ class JobLine:
         self._loop.call_later(HEARTBEAT_SECONDS, self._beat)
 
     async def close(self) -> None:
-        """Say the last word and hang up; returns when the host has been sent all of it."""
+        """Say the last word and give the channel back; returns when the host has been sent all of it."""
         outcome = await self.ending
         finished, self._channel = self._channel, None
         if finished is not None:
             finished.send(outcome.message())
-            await finished.close_flushed()
+            await finished.release()
+
+    def exit_seconds(self, shutdown_seconds: float) -> float:
+        """How long the process may still take for its exit functions: what the callbacks left of their limit."""
+        used = 0.0 if self._callbacks_began is None else self._loop.time() - self._callbacks_began
+        return min(max(LAST_SECONDS, shutdown_seconds - used), self.budget.left())
 
     def _on_message(self, message: Message) -> None:
         match message:

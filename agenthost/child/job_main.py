@@ -12,8 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from agenthost.child.agent_code import AgentCode, UserFunction, reported
+from agenthost.child.exit_functions import run_exit_functions
 from agenthost.child.framework import JobRunner, Run
 from agenthost.child.job_run import JobRun
+from agenthost.child.native_proxy import route_native_library
 from agenthost.child.rehearsal import rehearse
 from agenthost.child.user_errors import describe_failure
 from agenthost.child.user_modules import user_modules
@@ -53,7 +55,7 @@ def run_job_process(
     runner.settle(loop, called=lambda: channel.wait(0))
     start = _wait_for_job(channel, lambda: runner.brace(loop, called=lambda: channel.wait(0)))
     if start is not None:
-        _run_job(start, runner, channel, loop)
+        run_exit_functions(channel, seconds=_run_job(start, runner, channel, loop))
     return 0
 
 
@@ -129,9 +131,13 @@ def _wait_for_job(channel: BlockingChannel, brace: Callable[[], None]) -> StartJ
                 log.error("a message that no idle process expects", kind=type(message).__name__)
 
 
-def _run_job(start: StartJob, runner: JobRunner, channel: BlockingChannel, loop: asyncio.AbstractEventLoop) -> None:
-    """Run the job on `loop`, which is never closed: threads of the user's and of livekit may still call into it."""
+def _run_job(start: StartJob, runner: JobRunner, channel: BlockingChannel, loop: asyncio.AbstractEventLoop) -> float:
+    """Run the job on `loop`, which is never closed: threads of the user's and of livekit may still call into it.
+
+    Returns how many seconds are left for the exit functions.
+    """
     _export_credentials(start)
+    route_native_library(start.url)
     asyncio.set_event_loop(loop)
     job = loop.run_until_complete(_make_run(start, runner))
     task = loop.create_task(job.run(channel), name="agenthost: job")
@@ -142,6 +148,7 @@ def _run_job(start: StartJob, runner: JobRunner, channel: BlockingChannel, loop:
             if task.done():
                 raise
             job.interrupt(error)
+    return task.result()
 
 
 async def _make_run(start: StartJob, runner: JobRunner) -> Run:

@@ -47,13 +47,14 @@ class JobRun:
         self._parts.room.when_joined(self._announce)
         pipe_handler.set_context_fields(self._parts.log_fields)
 
-    async def run(self, channel: BlockingChannel) -> None:
-        """From Started to Ended. `channel` is taken over, with what it has read already, and closed at the end."""
+    async def run(self, channel: BlockingChannel) -> float:
+        """As `framework.Run`."""
         set_job_context(self._context)
         self._line.open(channel)
         if not self._line.ending.done():
             await self._serve()
         await self._line.close()
+        return self._line.exit_seconds(self._start.shutdown_seconds)
 
     def end(self, reason: str) -> None:
         """End the job as a success, for `ctx.shutdown`."""

@@ -69,7 +69,10 @@ async def dispatch(connection: Connection, wanted: Wanted, timeout: float) -> Di
     """
     limit = aiohttp.ClientTimeout(total=_REQUEST_SECONDS)
     try:
-        async with api.LiveKitAPI(connection.url, connection.api_key, connection.api_secret, timeout=limit) as client:
+        async with (
+            aiohttp.ClientSession(timeout=limit, proxy=connection.proxy) as session,
+            api.LiveKitAPI(connection.url, connection.api_key, connection.api_secret, session=session) as client,
+        ):
             return await _dispatch(client, wanted, timeout)
     except api.ServerError as error:
         raise _refusal(error, connection) from error

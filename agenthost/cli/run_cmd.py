@@ -141,7 +141,8 @@ def _on_server(loaded: "Loaded", server: "LocalServer | None") -> "Loaded":
     config = loaded.config
     if server is None or config.livekit.url:
         return loaded
-    livekit = replace(config.livekit, url=server.url, api_key=server.api_key, api_secret=server.api_secret)
+    own = {"url": server.url, "api_key": server.api_key, "api_secret": server.api_secret, "proxy": None}
+    livekit = replace(config.livekit, **own)
     return replace(loaded, config=replace(config, livekit=livekit))
 
 

@@ -11,6 +11,7 @@ from agenthost.config.findings import ConfigError
 from agenthost.config.loading import Options, examine, examine_code, find_file, loaded
 from agenthost.config.model import LiveKitConfig
 from agenthost.config.named_code import code_identity, names_code
+from agenthost.config.proxies import proxy_for
 from agenthost.errors import ConnectionLost, UsageError
 from agenthost.livekit_server import session_file
 from agenthost.livekit_server.connection import Connection
@@ -28,7 +29,7 @@ def find_connection(
     server is known.
     """
     if env_file is not None:
-        environ = {**_variables(env_file), **environ}
+        environ = {**_variables(env_file, environ), **environ}
     if named := url or environ.get("LIVEKIT_URL"):
         return _with_keys(named, environ)
     meant = _meant(file, environ)
@@ -52,7 +53,8 @@ def _with_keys(url: str, environ: Mapping[str, str]) -> Connection:
     for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
         if encodable(environ[name]) != environ[name]:
             raise UsageError(f"{name} is not UTF-8 text; was it set in a terminal of another encoding?")
-    return Connection(url=url, api_key=environ["LIVEKIT_API_KEY"], api_secret=environ["LIVEKIT_API_SECRET"])
+    pair = {"api_key": environ["LIVEKIT_API_KEY"], "api_secret": environ["LIVEKIT_API_SECRET"]}
+    return Connection(url=url, **pair, proxy=proxy_for(url, environ))
 
 
 def _meant(file: str | None, environ: Mapping[str, str]) -> str | None:
@@ -82,12 +84,13 @@ def _configured(meant: str, environ: Mapping[str, str]) -> Connection | None:
         return None
     if not (livekit.api_key and livekit.api_secret):  # then this says which, where and why
         livekit = read(Options(environ=environ, command="start"))
-    return Connection(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret)
+    pair = {"api_key": livekit.api_key, "api_secret": livekit.api_secret}
+    return Connection(url=livekit.url, **pair, proxy=livekit.proxy)
 
 
-def _variables(env_file: Path) -> Mapping[str, str]:
+def _variables(env_file: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
     findings = Collector(str(env_file))
-    variables = read_env_file(env_file, findings)
+    variables = read_env_file(env_file, environ, findings)
     if findings.has_errors():
         raise ConfigError(findings.findings())
     return variables

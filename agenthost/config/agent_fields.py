@@ -354,7 +354,9 @@ _RUNNING = (
     _limit("init", Kind.DURATION, "30s", "Import and prewarm of a process; longer is a failure.", "1m"),
     _limit("connect", Kind.DURATION, "10s", "A job that has not joined its room by then is warned about.", "20s"),
     _limit("unresponsive", Kind.DURATION, "60s", "A job whose event loop stands still this long is killed.", "2m"),
-    _limit("shutdown", Kind.DURATION, "10s", "Shutdown callbacks of a job that ends.", "30s"),
+    _limit(
+        "shutdown", Kind.DURATION, "10s", "Shutdown callbacks of a job that ends, then its `atexit` functions.", "30s"
+    ),
     _limit("session_end", Kind.DURATION, "5m", "The `session_end` callable of a job that ends.", "1m"),
     _limit("memory_warn", Kind.SIZE, "1GB", "Private memory of a job from which on the log warns.", "500MB"),
     _limit("memory", Kind.SIZE, None, "Private memory of a job; more ends it as failed.", "1GiB"),

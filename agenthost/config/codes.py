@@ -297,8 +297,8 @@ _ENVIRONMENT = _codes(
     (
         "AH308",
         "a malformed env file",
-        "Each line is `NAME=value`, empty, or a comment that starts with `#`. Its content is not shown, for "
-        "it may be a secret.",
+        "It is read as python-dotenv does: `NAME=value`, with or without `export` and quotes, which may hold several "
+        "lines. A line that is none of that is passed over, and not shown, for it may be a secret.",
     ),
     ("AH309", "not a LiveKit URL", "The URL starts with ws://, wss://, http:// or https:// and names a host."),
     (

@@ -1,19 +1,15 @@
 """What a configuration takes from outside its file: the env file, and the files of `${file:…}`."""
 
-import re
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from agenthost.config.collector import Collector
+from agenthost.config.findings import Severity
 from agenthost.config.interpolate import UnreadableFile
 from agenthost.config.nodes import Span
 
 MAX_FILE_BYTES = 1024 * 1024
-
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*")
-_DOUBLE_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:#.*)?')
-_SINGLE_QUOTED = re.compile(r"'([^']*)'\s*(?:#.*)?")
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "$": "$"}
 
 
 class FileReader:
@@ -42,52 +38,51 @@ class FileReader:
         return text.removesuffix("\n").removesuffix("\r")
 
 
-def read_env_file(path: Path, findings: Collector, *, named: str = "--env-file") -> Mapping[str, str]:
-    """The `NAME=value` lines of an env file. Values are taken as they are: nothing in them is expanded.
+def read_env_file(
+    path: Path, environ: Mapping[str, str], findings: Collector, *, named: str = "--env-file", asked: bool = True
+) -> Mapping[str, str]:
+    """The variables of an env file, as python-dotenv reads it: `${NAME}` is one of `environ`, else of the file so far.
 
-    `named` is what names the file, for the hint of a finding.
+    `named` is what names the file, for the hint of a finding. Nothing in a file that nobody `asked` for is an error.
     """
+    severity = Severity.ERROR if asked else Severity.WARNING
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_FILE_BYTES + 1)
         text = raw.decode("utf-8-sig")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        findings.report(
-            "AH307", f"cannot read the env file: {reason}", file=str(path), hint=f"check the path, or drop {named}"
-        )
+        message = f"cannot read the env file: {(error.strerror or str(error)).lower()}"
+        hint = f"check the path, or drop {named}" if asked else "it was read because it is there"
+        findings.report("AH307", message, file=str(path), hint=hint, severity=severity)
         return {}
     except UnicodeDecodeError:
-        findings.report("AH308", "the env file is not UTF-8 text", file=str(path), hint="save it as UTF-8")
+        message, hint = "the env file is not UTF-8 text", "save it as UTF-8"
+        findings.report("AH308", message, file=str(path), hint=hint, severity=severity)
         return {}
     if len(raw) > MAX_FILE_BYTES:
-        findings.report("AH308", "the env file is larger than 1 MiB", file=str(path), hint="is it the right file?")
+        message, hint = "the env file is larger than 1 MiB", "is it the right file?"
+        findings.report("AH308", message, file=str(path), hint=hint, severity=severity)
         return {}
-    return _parse_env(text, str(path), findings)
+    return _parse_env(text, environ, str(path), findings)
 
 
-def _parse_env(text: str, file: str, findings: Collector) -> dict[str, str]:
+def _parse_env(text: str, environ: Mapping[str, str], file: str, findings: Collector) -> dict[str, str]:
+    # Late: most hosts read no such file, and it takes 20 ms to import. Its own `dotenv_values` says of a line that it
+    # cannot read no more than a log message does, and takes variables from `os.environ` alone.
+    from dotenv.parser import parse_stream
+    from dotenv.variables import parse_variables
+
     values: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = _ASSIGNMENT.fullmatch(line)
-        value = _unquote(match["value"]) if match else None
-        if match is None or value is None:
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error or "\0" in binding.original.string:
+            written = binding.original.string
+            line = binding.original.line + len(written[: len(written) - len(written.lstrip())].splitlines())
             # The line itself is not shown: it may well be a secret.
-            problem = "no `NAME=value` line" if match is None else f"the quotes around {match['name']} do not close"
-            span = Span(line=number, column=1, end_column=2)
-            findings.report("AH308", problem, span, file=file, hint="write NAME=value, one a line")
-            continue
-        values[match["name"]] = value
+            problem = "no `NAME=value`, or quotes that do not close: passed over"
+            span = Span(line=line, column=1, end_column=2)
+            hint = "a comment begins with `#`"
+            findings.report("AH308", problem, span, file=file, hint=hint, severity=Severity.WARNING)
+        elif binding.key is not None and binding.value is not None:  # a name alone sets nothing
+            known = {**values, **environ}
+            values[binding.key] = "".join(atom.resolve(known) for atom in parse_variables(binding.value))
     return values
-
-
-def _unquote(written: str) -> str | None:
-    if written.startswith('"'):
-        match = _DOUBLE_QUOTED.fullmatch(written)
-        return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[0]), match[1]) if match else None
-    if written.startswith("'"):
-        match = _SINGLE_QUOTED.fullmatch(written)
-        return match[1] if match else None
-    return re.split(r"\s+#", written, maxsplit=1)[0] if not written.startswith("#") else ""

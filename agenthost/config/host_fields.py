@@ -59,7 +59,8 @@ _HOST = (
         path="livekit.proxy",
         kind=Kind.TEXT,
         default_text="`HTTPS_PROXY` or `HTTP_PROXY`",
-        description="The HTTP proxy on the way to the server.",
+        description="The HTTP proxy on the way to the server. The environment's is not used for a server on this "
+        "machine or in `NO_PROXY`.",
         examples=("http://proxy.internal:3128",),
     ),
     Field(
@@ -137,8 +138,8 @@ _HOST = (
         dev_default=".env",
         default_text="`.env` under `dev`, if it exists; else none",
         apply=Apply.GENERATION,
-        description="A file of `NAME=value` lines for interpolation and for jobs. The process environment wins, and "
-        "values are never expanded.",
+        description="A file of `NAME=value` lines for interpolation and for jobs, read as python-dotenv does. The "
+        "process environment wins.",
         examples=(".env",),
     ),
     Field(

@@ -98,7 +98,9 @@ class Reading:
                 self._all_known = False
             return dict(self._options.environ)
         problems = Collector(str(path))
-        found = read_env_file(path, problems, named="--env-file" if self._options.env_file else "`env_file`")
+        named = "--env-file" if self._options.env_file else "`env_file`"
+        asked = self._options.env_file is not None or node is not None
+        found = read_env_file(path, self._options.environ, problems, named=named, asked=asked)
         self._findings.add_all(problems.findings())
         self._all_known = not problems.has_errors()
         return {**found, **self._options.environ}

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from agenthost.config.fields import UNSET, Kind, Spec
 from agenthost.config.host_fields import AGENT_KEYS, FILE, HOST_KEYS, MERGED_BY_KEY, NOT_A_DEFAULT
 from agenthost.config.nodes import BUILT_IN, NOWHERE, Node, Origin, OriginKind, Scalar
+from agenthost.config.proxies import VARIABLES, goes_direct
 from agenthost.config.scalars import write_scalar
 
 AGENT = FILE.children["agents"]
@@ -154,6 +155,12 @@ def _fill_host(host: Node, facts: Facts) -> Node:
     for key, names in _FROM_VARIABLES.items():
         if key not in livekit and (found := _from_variable(names, facts)):
             livekit[key] = found
+    if (
+        "proxy" not in livekit
+        and _is_proxied(livekit.get("url"), facts)
+        and (found := _from_variable(VARIABLES, facts))
+    ):
+        livekit["proxy"] = found
     entries["livekit"] = replace(entries["livekit"], value=livekit)
     if entries["load"].origin == BUILT_IN and not facts.dev:
         limits = {"cpu": "70%", "memory": "85%"} if facts.memory_limited else {"cpu": "70%"}
@@ -165,8 +172,14 @@ _FROM_VARIABLES = {
     "url": ("LIVEKIT_URL",),
     "api_key": ("LIVEKIT_API_KEY",),
     "api_secret": ("LIVEKIT_API_SECRET",),
-    "proxy": ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"),
 }
+
+
+def _is_proxied(url: Node | None, facts: Facts) -> bool:
+    """Whether the environment's proxy is for the server, as far as it is known."""
+    if url is None or url.opaque:
+        return url is not None
+    return bool(url.value) and not goes_direct(str(url.value), facts.variables)
 
 
 def _from_variable(names: tuple[str, ...], facts: Facts) -> Node | None:

@@ -2,7 +2,7 @@
 
 Runs on the host's event loop.
 
-    GET /healthz   200 while the host works, also when it drains or the LiveKit server is away
+    GET /healthz   200 while the host works, also when it drains or the LiveKit server is away; GET / is the same
     GET /readyz    200 when new jobs can come, else 503 and the reason, without names
     GET /worker    the whole status as JSON, for clients on this machine only
     GET /metrics   Prometheus
@@ -27,6 +27,9 @@ from agenthost.texts import to_json
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from aiohttp.typedefs import Handler
+
+_PATHS = ("/", "/healthz", "/readyz", "/worker", "/metrics")  # "/" is where load balancers look unless told otherwise
 
 
 class Endpoints:
@@ -64,11 +67,10 @@ class Endpoints:
     def _app(self) -> "web.Application":
         from aiohttp import web
 
-        app = web.Application(client_max_size=1024)
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/worker", self._worker)
-        app.router.add_get("/metrics", self._expose)
+        app = web.Application(client_max_size=1024, middlewares=[web.middleware(_name_the_paths)])
+        answers = (self._healthz, self._healthz, self._readyz, self._worker, self._expose)
+        for path, answer in zip(_PATHS, answers, strict=True):
+            app.router.add_get(path, answer)
         return app
 
     async def _healthz(self, request: "web.Request") -> "web.Response":
@@ -93,6 +95,16 @@ class Endpoints:
 
         exposition = expose(self._status(), self._metrics, accept=request.headers.get("Accept", ""))
         return web.Response(body=exposition.body, headers={"Content-Type": exposition.content_type})
+
+
+async def _name_the_paths(request: "web.Request", handler: "Handler") -> "web.StreamResponse":
+    """An address without an answer says which ones have one."""
+    from aiohttp import web
+
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        return _text(404, f"nothing here; there are {', '.join(_PATHS)}")
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -160,10 +160,6 @@ class Host:
         for _ in range(signals):
             self._commands.put_nowait(Signalled.TERMINATE)
 
-    def _signalled(self, signalled: Signalled) -> None:
-        hung_up = signalled is Signalled.HANG_UP and not self._hang_up_reloads
-        self._commands.put_nowait(Signalled.TERMINATE if hung_up else signalled)
-
     @contextlib.asynccontextmanager
     async def _surroundings(self) -> AsyncIterator[Tasks]:
         """Everything that must be there before the first agent and gone after the last job; cleans up half a start."""
@@ -175,7 +171,7 @@ class Host:
             stack.callback(self._kill_what_is_left)
             self._reaper.start()
             stack.callback(self._reaper.stop)
-            stack.enter_context(listen(self._signalled))
+            stack.enter_context(listen(self._commands.put_nowait, hang_up_reloads=self._hang_up_reloads))
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=HostConnector()))
             self._build(session, tasks)
             self.surfaces = Surfaces(self, status=self.status, metrics=self._metrics)

@@ -53,8 +53,12 @@ class BlockingChannel:
         self._pending: list[bytes] = []
 
     def to_async(self, on_message: Callable[[Message], None], on_close: Callable[[], None]) -> "AsyncChannel":
-        """This end on the running loop, in place of `self`; messages read but not yet received come first."""
-        return AsyncChannel(self.socket, on_message, on_close, reader=self._reader, pending=self._pending)
+        """This end on the running loop, in place of `self`; messages read but not yet received come first.
+
+        Once that is released, `self` is an end again.
+        """
+        pending, self._pending = self._pending, []
+        return AsyncChannel(self.socket, on_message, on_close, reader=self._reader, pending=pending)
 
     def wait(self, seconds: float) -> bool:
         """Whether there is something to receive, or the peer's end, within this time."""
@@ -112,6 +116,7 @@ class AsyncChannel:
         self._reader = reader or FrameReader()
         self._unsent = bytearray()
         self._closing = False
+        self._released = False
         self._lost = asyncio.Event()
         self._loop.add_reader(sock, self._readable)
         for body in pending:
@@ -140,6 +145,12 @@ class AsyncChannel:
         """Close once everything queued has been written, or the peer is gone; returns then."""
         self.close()
         await self._lost.wait()
+
+    async def release(self) -> None:
+        """As `close_flushed`, but the socket stays open, for the end that this one was made of."""
+        self._released = True
+        await self.close_flushed()
+        self._socket.setblocking(True)
 
     def _readable(self) -> None:
         try:
@@ -187,6 +198,7 @@ class AsyncChannel:
 
     def _lose(self) -> None:
         if not self._lost.is_set():
-            self._socket.close()
+            if not self._released:
+                self._socket.close()
             self._lost.set()
             self._on_close()

@@ -6,13 +6,14 @@ from agenthost.values import Discreet
 
 
 class Connection(Discreet, frozen=True, kw_only=True):
-    """A LiveKit server as its users need it. `url` is ws(s) or http(s)."""
+    """A LiveKit server as its users need it. `url` is ws(s) or http(s); `proxy` an HTTP proxy on the way, if any."""
 
     not_shown = frozenset({"api_secret"})
 
     url: str
     api_key: str
     api_secret: str
+    proxy: str | None = None
 
 
 def new_key_pair() -> tuple[str, str]:

@@ -4,10 +4,11 @@ Runs on the host's event loop, one relay a process, over three pipes: stdout, st
 
     pipe → (a bounded read a turn) → lines → buffer of 1 MiB → (bounded work a turn) → the root logger
 
-A line of stdout is an INFO of logger `stdout`. Lines of stderr that come close together are one record of logger
-`stderr`: an ERROR when there is a traceback in them, whose last line is then the message, else a WARNING. Lines
-without any text are left out. A process that says more than the log takes loses its own oldest lines, and one line
-tells how many; neither the loop nor the lines of other processes wait for it.
+A line of stdout is a record of logger `stdout`, INFO unless it says another level. Lines of stderr that come close
+together are one record of logger `stderr`, unless they begin as records do (`printed.py`): of the level that it says,
+else an ERROR when there is a traceback in it, whose last line is then the message, else a WARNING. A JSON object's
+members are fields. Lines without any text are left out. A process that says more than the log takes loses its own
+oldest lines, and one line tells how many; neither the loop nor the lines of other processes wait for it.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from enum import Enum
 
 from agenthost.logs.events import FIELDS
 from agenthost.logs.lines import TRACEBACK, LogLine, decode_line
+from agenthost.logs.printed import TRACEBACK_HEAD, Printed, read, records
 from agenthost.logs.queue import dropped_line, running_queue
 from agenthost.logs.splitting import LineGroup, LineSplitter, is_traceback
 from agenthost.logs.stack_dumps import format_dump, start_of_dump
@@ -130,9 +132,9 @@ class OutputRelay:
             self._group_timer.cancel()
             self._group_timer = None
         if self._group.lines:
-            self._buffer.add(
-                time.time() - (self._loop.time() - self._group.started), _Source.STDERR, self._group.take()
-            )
+            created = time.time() - (self._loop.time() - self._group.started)
+            for record in records(self._group.take()):
+                self._buffer.add(created, _Source.STDERR, record)
             self._schedule()
 
     def _schedule(self) -> None:
@@ -166,11 +168,9 @@ class OutputRelay:
     def _log(self, created: float, source: _Source, data: bytes) -> None:
         match source:
             case _Source.STDOUT:
-                self._log_text(logging.INFO, created, "stdout", _text(data))
+                self._log_printed(logging.INFO, created, "stdout", read(_text(data)))
             case _Source.STDERR if is_traceback(data):
-                text = _text(data)
-                message = text.rstrip().rpartition("\n")[2].strip()
-                self._log_text(logging.ERROR, created, "stderr", message, traceback=text)
+                self._log_printed(logging.ERROR, created, "stderr", _with_traceback(_text(data)))
             case _Source.STDERR if (start := start_of_dump(data)) is not None:
                 self._log_text(logging.WARNING, created, "stderr", _text(data[:start]))
                 stacks = format_dump(_text(data[start:]))
@@ -178,7 +178,7 @@ class OutputRelay:
                 if not self.stacks.done():
                     self.stacks.set_result(stacks)
             case _Source.STDERR:
-                self._log_text(logging.WARNING, created, "stderr", _text(data))
+                self._log_printed(logging.WARNING, created, "stderr", read(_text(data)))
             case _Source.LOG:
                 self._log_record(created, data)
 
@@ -188,13 +188,22 @@ class OutputRelay:
         except ValueError:  # user code wrote to the pipe itself, or a child of it in the middle of a line
             self._log_text(logging.INFO, created, "stdout", _text(data))
             return
-        own = {f"{key}_" if key in self._fields else key: value for key, value in line.fields.items()}
-        _handle(line, {**self._fields, **own})
+        _handle(line, self._with_ours(line.fields))
 
     def _log_text(self, level: int, created: float, name: str, text: str, *, traceback: str = "") -> None:
-        if text.strip() and logging.getLogger(name).isEnabledFor(level):
-            line = LogLine(created=created, level=level, logger=name, message=text, fields={}, traceback=traceback)
-            _handle(line, self._fields)
+        self._log_printed(level, created, name, Printed(message=text, traceback=traceback))
+
+    def _log_printed(self, default: int, created: float, name: str, said: Printed) -> None:
+        level = default if said.level is None else said.level
+        if said.message.strip() and logging.getLogger(name).isEnabledFor(level):
+            line = LogLine(
+                created=created, level=level, logger=name, message=said.message, fields={}, traceback=said.traceback
+            )
+            _handle(line, self._with_ours(said.fields))
+
+    def _with_ours(self, fields: Mapping[str, object]) -> dict[str, object]:
+        own = {f"{key}_" if key in self._fields else key: value for key, value in fields.items()}
+        return {**self._fields, **own}
 
     def _tell_dropped(self) -> None:
         count = self._buffer.told()
@@ -234,6 +243,17 @@ class _Buffer:
     def told(self) -> int:
         count, self._dropped, self._tell_at = self._dropped, 0, 0.0
         return count
+
+
+def _with_traceback(text: str) -> Printed:
+    """A record that ends in a traceback: what stands before it is the message where it is a record of its own."""
+    said = read(text)
+    if said.fields or said.traceback:
+        return said
+    head, mark, rest = text.partition(TRACEBACK_HEAD)
+    if said.level is not None and mark and head.strip():
+        return Printed(message=head.rstrip(), level=said.level, traceback=mark + rest)
+    return Printed(message=text.rstrip().rpartition("\n")[2].strip(), traceback=text)
 
 
 def _text(data: bytes) -> str:

@@ -51,7 +51,7 @@ def _cut(line: bytes, length: int) -> bytes:
 
 
 class LineGroup(Struct):
-    """Lines of stderr that came close together, to be told as one: a traceback, a native library's dump.
+    """Lines of stderr that came close together and may belong together: a traceback, a native library's dump.
 
     A group ends after 50 ms of silence (1 s within a traceback), after 1 s in all, or at 32 KiB.
     """
@@ -75,17 +75,16 @@ class LineGroup(Struct):
         """How many seconds the group may stay open; 0 or less: it is complete."""
         if self.size >= _GROUP_BYTES:
             return 0.0
-        is_open = self.has_traceback and _continues(self.lines[-1])
+        is_open = self.has_traceback and continues_traceback(self.lines[-1])
         quiet = _TRACEBACK_SECONDS if is_open else _QUIET_SECONDS
         return min(self.last + quiet, self.started + _GROUP_SECONDS + (quiet if is_open else 0.0)) - now
 
-    def take(self) -> bytes:
-        """The text of the group, which is empty afterwards."""
-        text = b"\n".join(self.lines)
-        self.lines = []
+    def take(self) -> list[bytes]:
+        """The lines of the group, which is empty afterwards."""
+        lines, self.lines = self.lines, []
         self.size = 0
         self.has_traceback = False
-        return text
+        return lines
 
 
 def is_traceback(text: bytes) -> bool:
@@ -93,5 +92,6 @@ def is_traceback(text: bytes) -> bool:
     return any(mark in text for mark in _TRACEBACKS)
 
 
-def _continues(line: bytes) -> bool:
+def continues_traceback(line: bytes) -> bool:
+    """Whether a traceback that has this line is not over with it."""
     return line.startswith((b" ", *_TRACEBACKS)) or not line.strip()

@@ -61,8 +61,8 @@ class VoiceRun:
         self._tasks: set[asyncio.Task[None]] = set()
         self._line.ending.add_done_callback(self._on_ending)
 
-    async def run(self, channel: BlockingChannel) -> None:
-        """From Started to Ended. `channel` is taken over, with what it has read already, and closed at the end."""
+    async def run(self, channel: BlockingChannel) -> float:
+        """As `framework.Run`."""
         self._line.open(channel)
         if not self._line.ending.done():
             self._line.start_heartbeat()
@@ -72,6 +72,7 @@ class VoiceRun:
             self._line.decide(raised(error) if error else _ENDED_INSIDE)
             await self._end.clear_remains()
         await self._line.close()
+        return self._line.exit_seconds(self._start.shutdown_seconds)
 
     def interrupt(self, error: BaseException) -> None:
         """User code raised SystemExit or KeyboardInterrupt in a task or callback of its own."""

@@ -8,7 +8,9 @@ import pytest
 
 from agenthost.errors import ExitCode
 from tests.support.host import HostProcess, write_agent
+from tests.support.http_proxy import Proxy
 from tests.support.protocols import RunHost
+from tests.support.real_server import RealLiveKitServer
 
 pytestmark = pytest.mark.e2e
 
@@ -16,10 +18,18 @@ JOINS = """
 async def entrypoint(ctx):
     await ctx.connect()
 """
+SHOWS_PROXY = """
+import logging, os
+
+async def entrypoint(ctx):
+    await ctx.connect()
+    logging.getLogger("mine").info("the environment says", extra={"proxy": os.environ.get("HTTP_PROXY")})
+"""
 FILE = """
 entrypoint: my_agent:entrypoint
 log_format: json
 """
+NAMED = f"agent_name: shows-proxy{FILE}"
 
 
 @pytest.fixture
@@ -44,6 +54,38 @@ async def test_dev_brings_its_server_and_takes_it_along(
     assert await host.exit_code() == ExitCode.OK
     assert not server.is_running()
     assert list((tmp_path / "run" / "agenthost").iterdir()) == []
+
+
+async def test_proxy_of_the_environment_is_not_for_the_own_server(
+    run_host: RunHost, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    """The host registers, and the job joins its room: livekit's native library would have asked the proxy."""
+    async with Proxy(refuses=True).open() as proxy:
+        environ |= dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "http_proxy", "https_proxy"), proxy.url)
+        host = await run_host(write_agent(tmp_path, SHOWS_PROXY, NAMED), command="dev", env=environ)
+        await host.wait_event("registered")
+        command = await run_host("shows-proxy", "--room", "r", command="dispatch", env=environ)
+        assert await command.exit_code() == ExitCode.OK, command.output()
+        await host.wait_event("job connected")
+        assert (await host.wait_event("the environment says")).fields["proxy"] == proxy.url
+        assert proxy.targets == []
+
+
+async def test_proxy_of_the_file_is_the_jobs_too(
+    run_host: RunHost, tmp_path: Path, livekit_server: RealLiveKitServer
+) -> None:
+    """Whatever NO_PROXY says: the host's websocket, and the job's connection to its room."""
+    async with Proxy().open() as proxy:
+        yaml = f"{NAMED}livekit: {{ proxy: '{proxy.url}' }}\n"
+        env = {"NO_PROXY": "*"}
+        host = await run_host(write_agent(tmp_path, SHOWS_PROXY, yaml), server=livekit_server, env=env)
+        await host.wait_event("registered")
+        (asked,) = proxy.targets
+        command = await run_host("shows-proxy", "--room", tmp_path.name, command="dispatch", server=livekit_server)
+        assert await command.exit_code() == ExitCode.OK, command.output()
+        await host.wait_event("job connected")
+        assert len(proxy.targets) > 1, asked
+        await host.close()
 
 
 async def test_nothing_survives_a_killed_dev_and_the_next_one_cleans_up(

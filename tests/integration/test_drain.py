@@ -3,13 +3,19 @@
 Both start methods, but where there are no jobs.
 """
 
+import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from agenthost.control.client import ControlClient
+from agenthost.control.location import default_path
 from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
-from tests.support.host import HostProcess, write_agent
+from tests.support.host import HostProcess, signal_again, write_agent
 from tests.support.protocols import RunHost
 
 CODE = """
@@ -35,11 +41,16 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
-async def start(run_host: RunHost, folder: Path, server: FakeLiveKitServer, yaml: str = "") -> HostProcess:
+JSON = "log_format: json"
+
+
+async def start(
+    run_host: RunHost, folder: Path, server: FakeLiveKitServer, yaml: str = "", **options: Any
+) -> HostProcess:
     """A registered host of agent `a`."""
     text = "load: { max_jobs: 50 }\nagent_name: a\nentrypoint: my_agent:entrypoint\n"
     text += f'http: {{ listen: "127.0.0.1:0" }}\n{yaml}\n'
-    host = await run_host(write_agent(folder, CODE, text), server=server)
+    host = await run_host(write_agent(folder, CODE, text), server=server, **options)
     await host.wait_event("registered")
     return host
 
@@ -112,10 +123,67 @@ async def test_second_signal_ends_jobs(run_any_host: RunHost, tmp_path: Path, fa
     job = await started(fake_server, "r")
     host.signal(signal.SIGINT)
     await host.wait_event("draining")
-    host.signal(signal.SIGINT)
+    await signal_again(host, signal.SIGINT)
     assert await host.exit_code(timeout=8) == 3
     assert callback_of(tmp_path, job) == "second signal"
     assert host.events("job ended", job_id=job, reason="second signal")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM), (signal.SIGHUP, signal.SIGHUP)],
+)
+async def test_signal_that_is_sent_twice_is_one(
+    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer, first: signal.Signals, second: signal.Signals
+) -> None:
+    """1. Ctrl-C comes from the terminal and from a wrapper, and so does the loss of a terminal. 2. The call goes on.
+    3. The next, too, comes doubled: its callbacks run. Result: exit 3."""
+    host = await start(run_host, tmp_path, fake_server, f"limits: {{ shutdown: 5s }}\n{JSON}", command="dev")
+    job = await started(fake_server, "r")
+    host.signal(first)
+    await host.wait_event("draining")
+    host.signal(second)
+    await signal_again(host, signal.SIGINT)
+    await host.wait_event("ending jobs")
+    host.signal(second)
+    assert await host.exit_code(timeout=8) == 3
+    assert callback_of(tmp_path, job) == "second signal"
+    assert len(host.events("ending jobs")) == 1
+    assert not host.events("killing jobs")
+
+
+async def test_stop_now_right_after_a_signal_is_meant(
+    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer
+) -> None:
+    """A command is never the echo of a signal."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    host = await start(run_host, tmp_path, fake_server, "limits: { shutdown: 60s }", env=environ)
+    await host.wait_event("host started")
+    await started(fake_server, "s", "stubborn")
+    control = ControlClient(default_path(tmp_path / "agenthost.yaml", environ))
+    host.signal(signal.SIGTERM)
+    await host.wait_event("draining")
+    await asyncio.to_thread(control.stop, now=True)
+    await host.wait_event("ending jobs")
+    await asyncio.to_thread(control.stop, now=True)
+    assert await host.exit_code(timeout=5) == 3
+
+
+@pytest.mark.parametrize("command", ["dev", "start"])
+async def test_ignored_hang_up_stays_ignored(
+    run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer, command: str
+) -> None:
+    """`nohup agenthost dev … &`: the loss of the terminal is nothing to it; another signal is."""
+    host = await start(run_host, tmp_path, fake_server, JSON, command=command, under=["nohup"])
+    await started(fake_server, "r")
+    host.signal(signal.SIGHUP)
+    (tmp_path / "leave-r").touch()
+    await host.wait_event("job ended")
+    assert not host.events("draining")
+    assert not host.events("reload wanted")
+    host.signal(signal.SIGTERM)
+    assert await host.exit_code() == 0
+    assert await host.wait_no_survivors() == []
 
 
 async def test_third_signal_kills(run_any_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> None:
@@ -123,7 +191,7 @@ async def test_third_signal_kills(run_any_host: RunHost, tmp_path: Path, fake_se
     host = await start(run_any_host, tmp_path, fake_server, "limits: { shutdown: 60s }")
     await started(fake_server, "s", "stubborn")
     for event in ("draining", "ending jobs", "killing jobs"):
-        host.signal(signal.SIGTERM)
+        await signal_again(host, signal.SIGTERM)
         await host.wait_event(event)
     assert await host.exit_code(timeout=5) == 3
 

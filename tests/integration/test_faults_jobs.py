@@ -9,7 +9,7 @@ import pytest
 from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
-from tests.support.host import HostProcess, write_agent
+from tests.support.host import HostProcess, signal_again, write_agent
 from tests.support.polling import poll
 from tests.support.protocols import RunHost
 
@@ -155,6 +155,6 @@ async def test_first_signal_waits_for_jobs_and_the_second_ends_them(
     assert (await host.http("/readyz"))[0] == 503
     assert [s.status for s in fake_server.statuses(job_id)] == [JobStatus.RUNNING]
     assert not (await fake_server.offer("another", agent_name="faulty")).assigned
-    host.signal(signal.SIGTERM)
+    await signal_again(host, signal.SIGTERM)
     assert await host.exit_code() == 3
     assert fake_server.statuses(job_id)[-1].status is JobStatus.SUCCESS

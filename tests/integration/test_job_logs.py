@@ -37,6 +37,9 @@ async def entrypoint(ctx: JobContext) -> None:
     logging.getLogger("livekit").info("not to be seen")
     logging.getLogger("livekit").warning("library for %s", ctx.job.metadata)
     os.write(1, f"native from {ctx.job.metadata}\\n".encode())
+    print('{"event": "object of %s", "level": "warning", "job_id": "AJ_0"}' % ctx.job.metadata)
+    sys.stderr.write("".join(f"2026-11-29 18:20:41.107 | INFO | {n} of {ctx.job.metadata}\\n" for n in "12"))
+    await asyncio.sleep(0.1)
     subprocess.run(["sh", "-c", f"echo child of {ctx.job.metadata}"])
     thread = threading.Thread(target=fail)
     thread.start()
@@ -88,6 +91,9 @@ SAID = (
     ("library for {}", "WARNING", "livekit"),
     ("native from {}", "INFO", "stdout"),
     ("child of {}", "INFO", "stdout"),
+    ("object of {}", "WARNING", "stdout"),
+    ("2026-11-29 18:20:41.107 | INFO | 1 of {}", "INFO", "stderr"),
+    ("2026-11-29 18:20:41.107 | INFO | 2 of {}", "INFO", "stderr"),
     ("ValueError: in a thread", "ERROR", "stderr"),
     ("last words of {}", "INFO", "stdout"),
 )

@@ -8,6 +8,7 @@ import pytest
 from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from tests.support.agent_host import start_agent
+from tests.support.host import signal_again
 from tests.support.protocols import RunHost
 
 CODE = """
@@ -33,4 +34,4 @@ async def test_job_that_never_joined_ends_when_its_room_is_gone(
     assert ended.fields["reason"] == "room closed"
     assert [update.status for update in fake_server.statuses(kept)] == [JobStatus.RUNNING]
     agent.host.signal(signal.SIGTERM)
-    agent.host.signal(signal.SIGTERM)
+    await signal_again(agent.host, signal.SIGTERM)

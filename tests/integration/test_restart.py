@@ -12,6 +12,7 @@ from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import Faults, OfferResult
 from tests.support.agent_host import AGENT, AgentHost, start_agent
+from tests.support.host import signal_again
 from tests.support.polling import poll
 from tests.support.protocols import RunHost
 
@@ -268,7 +269,7 @@ async def test_job_rejoins_on_new_code_where_the_file_says_so(
     assert await agent.wait_facts(second.job_id) == {"edition": 22, "attempt": 1, "metadata": "hello"}
     await agent.host.wait_event("job ended", job_id=first.job_id, outcome="stopped")
     agent.host.signal(signal.SIGTERM)
-    agent.host.signal(signal.SIGTERM)
+    await signal_again(agent.host, signal.SIGTERM)
 
 
 @pytest.mark.parametrize("metadata", ["return 0", "raise 99"])

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from tests.support.name_service import NAME
+
 
 class Proxy:
-    """It notes where it was asked to go; `refuses`: it answers 407."""
+    """It notes where it was asked to go, and knows where NAME is; `refuses`: it answers 407."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.targets: list[str] = []
@@ -30,7 +32,7 @@ class Proxy:
             writer.close()
             return
         host, port, path = self._where(method, target.decode())
-        up_reader, up_writer = await asyncio.open_connection(host, port)
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1" if host == NAME else host, port)
         if method == b"CONNECT":
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         else:

@@ -17,6 +17,7 @@ from typing import Any
 
 from agenthost import kernel
 from agenthost.child.agent_code import load_code
+from agenthost.child.exit_functions import forget_the_templates
 from agenthost.child.hook_main import run_hook_process
 from agenthost.child.job_main import run_job_process
 from agenthost.child.native_library import map_native_library
@@ -53,6 +54,7 @@ def main() -> None:
         if not pid:
             kernel.die_with_parent()
             control.close()
+            forget_the_templates()
             _exit_with(request, *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)

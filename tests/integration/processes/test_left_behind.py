@@ -12,6 +12,7 @@ import pytest
 
 from agenthost.jobs import JobStatus
 from tests.support.agent_host import AgentHost, Start
+from tests.support.host import signal_again
 from tests.support.polling import poll
 
 LEAVES = """
@@ -166,6 +167,6 @@ async def test_signal_to_the_whole_group_leaves_jobs_running(start_any: Start) -
     os.kill(pid, signal.SIGINT)
     agent.let_go("nothing")
     assert psutil.pid_exists(pid)
-    agent.host.signal(signal.SIGTERM, group=True)
+    await signal_again(agent.host, signal.SIGTERM, group=True)
     await agent.ended(job, JobStatus.SUCCESS, timeout=4)
     assert await agent.host.exit_code() == 3

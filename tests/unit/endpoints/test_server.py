@@ -54,9 +54,11 @@ async def server() -> AsyncIterator[Server]:
 async def test_healthz_is_200_also_while_draining(server: Server) -> None:
     """Liveness: restarting a host that drains would end its calls."""
     server.status = replace(RUNNING, state=HostState.DRAINING)
-    assert await server.get("/healthz") == (200, "healthy\n")
+    for path in ("/healthz", "/"):
+        assert await server.get(path) == (200, "healthy\n")
     server.status = replace(RUNNING, state=HostState.STOPPED)
-    assert await server.get("/healthz") == (503, "stopped\n")
+    for path in ("/healthz", "/"):
+        assert await server.get(path) == (503, "stopped\n")
 
 
 @pytest.mark.parametrize(
@@ -141,9 +143,13 @@ async def test_only_reading_is_allowed(server: Server, path: str) -> None:
         assert (await server.get(path, method))[0] == 405
 
 
-async def test_other_paths_are_not_there(server: Server) -> None:
-    """404, not an error page of ours."""
-    assert (await server.get("/"))[0] == 404
+async def test_other_paths_are_not_there_and_say_which_are(server: Server) -> None:
+    """404; a method that a path does not take is something else."""
+    answer = "nothing here; there are /, /healthz, /readyz, /worker, /metrics\n"
+    for path in ("/health", "/healthz/", "/metrics/x"):
+        assert await server.get(path) == (404, answer)
+    assert (await server.get("/health", "POST"))[0] == 404
+    assert (await server.get("/", "POST"))[0] == 405
 
 
 async def test_listen_none_is_no_server() -> None:

@@ -119,6 +119,32 @@ async def test_traceback_on_stderr_is_one_error_named_by_its_last_line(pipes: Pi
     assert line.traceback == text.decode().rstrip()
 
 
+async def test_records_on_stderr_are_told_apart(pipes: Pipes, collected: Collector) -> None:
+    """Written at once, as loguru does: each with its level, and a traceback with the record that it belongs to."""
+    at = "2026-11-29 18:20:41.107 | "
+    traceback = 'Traceback (most recent call last):\n  File "a.py", line 1, in f\nValueError: boom'
+    text = f"{at}DEBUG | a - one\n{at}ERROR | a - two\n{traceback}\n{at}INFO | a - three\nmore\n"
+    os.write(pipes.stderr, text.encode())
+    await pipes.finish()
+    assert [(line.level, line.message, line.traceback) for line in collected.lines] == [
+        (logging.DEBUG, f"{at}DEBUG | a - one", ""),
+        (logging.ERROR, f"{at}ERROR | a - two", traceback),
+        (logging.INFO, f"{at}INFO | a - three\nmore", ""),
+    ]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_json_objects_are_fields_and_cannot_forge_ours(pipes: Pipes, collected: Collector, stream: str) -> None:
+    """Also while the process has no job yet whose id would be in the way."""
+    lines = b'{"event": "took", "level": "error", "job_id": "AJ_2", "pid": 1, "n": 5}\n{"event": "gave"}\n'
+    os.write(getattr(pipes, stream), lines)
+    await pipes.finish()
+    first, second = collected.lines
+    assert (first.logger, first.level, first.message) == (stream, logging.ERROR, "took")
+    assert first.fields == {"agent": "support", "pid": 7, "job_id_": "AJ_2", "pid_": 1, "n": 5}
+    assert second.message == "gave"
+
+
 @pytest.mark.parametrize(
     ("printed", "shown"),
     [
