@@ -23,6 +23,9 @@ API_TOKEN_SECONDS = 3600
 
 CALL_TOKEN_SECONDS = 60
 
+GUEST_TOKEN_SECONDS = 600
+"""How long a guest has to join; who is in the room stays there."""
+
 
 class Credentials(Discreet, frozen=True, kw_only=True):
     """An API key pair of the LiveKit server."""
@@ -54,6 +57,13 @@ def api_token(credentials: Credentials, room: str) -> str:
         "sip": {"admin": True, "call": True},
     }
     return _sign(grants, credentials, API_TOKEN_SECONDS)
+
+
+def guest_token(credentials: Credentials, room: str, identity: str) -> str:
+    """To join `room` as `identity` and do there what a caller may do."""
+    may = {"canPublish": True, "canSubscribe": True, "canPublishData": True}
+    grants = {"sub": identity, "video": {"roomJoin": True, "room": room, **may}}
+    return _sign(grants, credentials, GUEST_TOKEN_SECONDS)
 
 
 def job_token(server_token: str, permissions: Permissions, credentials: Credentials) -> str:

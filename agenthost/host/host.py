@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from agenthost import kernel
 from agenthost.cgroups import dies_as_one
+from agenthost.dispatch.token import Credentials, guest_token
 from agenthost.errors import ExitCode
 from agenthost.host.commands import Command, Failed, Started
 from agenthost.host.comparison import Read, reload_paths
@@ -37,7 +38,7 @@ from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import Reaper
 from agenthost.recovery.recovery import Recovery
 from agenthost.signals import Signalled, listen
-from agenthost.status import HostState, HostStatus, PlanReport, ReloadReport
+from agenthost.status import Guest, HostState, HostStatus, PlanReport, ReloadReport
 from agenthost.watching.watcher import Watcher
 
 _log = get_logger("host")
@@ -126,6 +127,12 @@ class Host:
 
     async def reload(self) -> ReloadReport:
         return await self.reloader.reload()
+
+    def invite(self, room: str) -> Guest:
+        livekit = self.fleet.plan.config.livekit
+        identity = self.fleet.jobs.invite(room)
+        credentials = Credentials(api_key=livekit.api_key, api_secret=livekit.api_secret)
+        return Guest(url=livekit.url, token=guest_token(credentials, room, identity), identity=identity)
 
     def stop(self, *, now: bool) -> None:
         """As the first signal; `now`: as the second."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from agenthost.config.model import Limits, Permissions
+from agenthost.config.model import Limits, Permissions, SessionHost
 from agenthost.dispatch.token import Credentials, api_token, job_token
 from agenthost.ipc.messages import StartJob
 from agenthost.jobs import Assignment
@@ -31,6 +31,7 @@ class JobOrder(Struct, frozen=True, kw_only=True):
     drain_timeout: float
     secret_in_job: bool
     attempt: int
+    session_host: SessionHost
 
     @property
     def job_id(self) -> str:
@@ -42,8 +43,8 @@ class JobOrder(Struct, frozen=True, kw_only=True):
         return self.assignment.offer.room.name
 
 
-def start_message(order: JobOrder) -> StartJob:
-    """What the job's process is told."""
+def start_message(order: JobOrder, guests: Mapping[str, str]) -> StartJob:
+    """What the job's process is told; `guests` of its room are of interest to one that has a session for them."""
     offer, accept, times = order.assignment.offer, order.assignment.accept, order.assignment.times
     return StartJob(
         job_id=offer.job_id,
@@ -62,6 +63,8 @@ def start_message(order: JobOrder) -> StartJob:
         attributes=accept.attributes,
         settings=order.settings,
         attempt=order.attempt,
+        session_host=order.session_host.value,
+        guests=guests if order.session_host is SessionHost.OWN else {},
         received_at=times.received,
         accepted_at=times.accepted,
         assigned_at=times.assigned,

@@ -8,17 +8,29 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from agenthost.config.model import SessionHost
 from agenthost.dispatch.token import API_TOKEN_SECONDS, api_token
 from agenthost.errors import ProcessFailed
+from agenthost.host.guests import GuestList
 from agenthost.host.job_order import JobOrder, start_message
 from agenthost.host.outcome import StopIntent, init_outcome, outcome_of
 from agenthost.host.supervision import Concern, JobTimes, concerns
-from agenthost.ipc.messages import ApiToken, Connected, Ended, Heartbeat, Message, StartJob, Stopping
+from agenthost.ipc.messages import (
+    ApiToken,
+    Connected,
+    Ended,
+    Guests,
+    GuestSeen,
+    Heartbeat,
+    Message,
+    StartJob,
+    Stopping,
+)
 from agenthost.jobs import JobOutcome, JobStatus, OutcomeKind
 from agenthost.logs.events import EventLogger
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.job_memory import MemoryWatch
-from agenthost.processes.job_process import JobProcess
+from agenthost.processes.job_process import JobProcess, JobProcessState
 from agenthost.processes.pool import end_hanging
 
 GRACE_SECONDS = 15.0
@@ -43,6 +55,7 @@ class RunningJob:
         order: JobOrder,
         process: JobProcess,
         *,
+        guests: GuestList,
         reserve: Callable[[], Awaitable[JobProcess]],
         report: Callable[[JobStatus, str], None],
         log: EventLogger,
@@ -52,6 +65,7 @@ class RunningJob:
         self.forced = False
         self.leaving = ""
         self.forgotten = False
+        self._guests = guests
         self._reserve = reserve
         self._report = report
         self._log = log.bind(agent=order.agent, job_id=order.job_id, room=order.assignment.offer.room.name)
@@ -118,6 +132,11 @@ class RunningJob:
         self._intent = self._intent or StopIntent(reason=because)
         self.process.kill_because(because)
 
+    def tell_guests(self) -> None:
+        """The room has one more; a job that has not been handed over yet is told with it."""
+        if self.order.session_host is SessionHost.OWN and self.process.state is JobProcessState.RUNNING:
+            self.process.send(Guests(sids=self._guests.of(self.order.room)))
+
     def check(self, now: float) -> None:
         """Once a second: act on what the times and the memory of the job say."""
         if not self._started or self.process.ended.done():
@@ -136,12 +155,11 @@ class RunningJob:
     async def _launch(self) -> JobOutcome | None:
         """Have the entrypoint called; None when it was, else the outcome. A process that was dead or hung before it
         took the job costs another process, not the job: no user code has seen it yet."""
-        order = start_message(self.order)
         for attempt in range(1, LAUNCH_ATTEMPTS + 1):
             try:
                 if attempt > 1:
                     self.process = await self._reserve()
-                await self._launch_on(self.process, order)
+                await self._launch_on(self.process, start_message(self.order, self._guests.of(self.order.room)))
                 return None
             except InitFailure as failure:
                 self._traceback = failure.report.traceback
@@ -200,6 +218,8 @@ class RunningJob:
                 self._times.connected = now
                 self._times.people(0, now)
                 self._log.info("job connected", room_sid=message.room_sid, pid=self.process.pid)
+            case GuestSeen():
+                self._guests.seen(self.order.room, message.identity, message.sid)
             case Stopping():
                 self.leaving = message.reason
                 self.process.kill_in(self._natural_end_seconds, f"did not end in time ({message.reason})")

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from agenthost.config.model import Permissions
 from agenthost.dispatch.registration import Registration
-from agenthost.dispatch.token import Credentials
+from agenthost.dispatch.token import GUEST_TOKEN_SECONDS, Credentials
 from agenthost.host.generation import Generation
+from agenthost.host.guests import GuestList
 from agenthost.host.hosted_agent import HostedAgent
 from agenthost.host.job_order import JobOrder
 from agenthost.host.running_job import RunningJob
@@ -43,6 +44,7 @@ class RunningJobs:
         self.any_forced = False
         self.told: Callable[[RunningJob, JobOutcome, Registration], None] = lambda job, outcome, registration: None
         self._oom = oom
+        self._guests = GuestList()
 
     def start(
         self,
@@ -72,12 +74,13 @@ class RunningJobs:
             drain_timeout=receiver.config.drain_timeout,
             secret_in_job=generation.sees_secret,
             attempt=1 + attempt_of(assignment.offer.attributes),
+            session_host=target.config.session_host,
         )
 
         def report(status: JobStatus, error: str) -> None:
             registration.report_job(order.job_id, status, error)
 
-        job = RunningJob(order, process, reserve=target.reserve, report=report, log=self._log)
+        job = RunningJob(order, process, guests=self._guests, reserve=target.reserve, report=report, log=self._log)
         self._begin(job, registration, done)
 
     def _begin(self, job: RunningJob, registration: Registration, done: Callable[[], None]) -> None:
@@ -91,6 +94,15 @@ class RunningJobs:
         task.add_done_callback(self._tasks.discard)
         if unwatched:  # nobody looked while there was no job; the job itself, which is launched first, need not wait
             asyncio.get_running_loop().call_soon(self._oom.look)
+
+    def invite(self, room: str) -> str:
+        """A new identity for `room`, which every job there has been told of."""
+        now, rooms = time.monotonic(), {job.order.room for job in self.all()}
+        identity = self._guests.invite(room, until=now + GUEST_TOKEN_SECONDS, now=now, busy=rooms)
+        for job in self.all():
+            if job.order.room == room:
+                job.tell_guests()
+        return identity
 
     def stop(self, job_id: str, reason: str) -> None:
         """End one job politely; a job that is gone already is none of our business."""

@@ -19,12 +19,18 @@ log = get_logger("voice")
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """`names` are attributes of `owner`, `assigned` of what it makes, `arguments` what calling it takes."""
+    """`names` are attributes of `owner`, `assigned` of what it makes, `arguments` what calling it takes.
+
+    `looked_up` are names of its module that its methods go by, so that something else can be put in their place.
+    `abstract` is everything that a subclass of ours has to have.
+    """
 
     owner: str
     names: tuple[str, ...] = ()
     assigned: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
+    looked_up: tuple[str, ...] = ()
+    abstract: tuple[str, ...] = ()
 
 
 PARTS = (
@@ -59,6 +65,11 @@ PARTS = (
     Part(owner="livekit.agents.cli.cli", names=("run_app",)),
     Part(owner="livekit.agents.cli.log", names=("NOISY_LOGGERS",)),
     Part(owner="livekit.agents.types", names=("NOT_GIVEN",)),
+    Part(owner="livekit.agents.voice.agent_session:AgentSession", looked_up=("RoomSessionTransport",)),
+    Part(
+        owner="livekit.agents.voice.remote_session:SessionTransport",
+        abstract=("start", "send_message", "close", "__aiter__", "__anext__"),
+    ),
 )
 
 
@@ -88,6 +99,11 @@ def _missing(part: Part) -> list[str]:
             return [part.owner]
     missing = [f"{part.owner}.{name}" for name in part.names if not hasattr(owner, name)]
     missing += [f"{part.owner}().{name}" for name in sorted(set(part.assigned) - _assigned(owner))]
+    found = _assigned(owner) & set(dir(importlib.import_module(module))) if part.looked_up else set()
+    missing += [f"{part.owner}() going by {module}.{name}" for name in part.looked_up if name not in found]
+    if part.abstract:
+        more = sorted(owner.__abstractmethods__ - set(part.abstract))
+        missing += [f"{part.owner} without {name}()" for name in more]
     if part.arguments:
         known = inspect.signature(owner).parameters
         missing += [f"{part.owner}({name}=)" for name in part.arguments if name not in known]

@@ -10,7 +10,7 @@ import pytest
 from agenthost.control.location import default_path
 from agenthost.control.server import ControlSocket
 from agenthost.jobs import JobType
-from agenthost.status import AgentStatus, ChangeLine, HostState, HostStatus, PlanReport, ReloadReport
+from agenthost.status import AgentStatus, ChangeLine, Guest, HostState, HostStatus, PlanReport, ReloadReport
 
 AGENT = AgentStatus(id="support", agent_name="support", type=JobType.ROOM, registered=True, jobs=2)
 CHANGES = (
@@ -41,6 +41,9 @@ class Handler:
     async def reload(self) -> ReloadReport:
         await self.may_reload.wait()
         return self.reloaded
+
+    def invite(self, room: str) -> Guest:
+        return Guest(url="ws://127.0.0.1:7880", token=f"token for {room}", identity="guest-1")
 
     def stop(self, *, now: bool) -> None:
         self.stopped.append(now)

@@ -19,6 +19,8 @@ def test_everything_that_is_missing_is_named() -> None:
         Part(owner="livekit.agents.no_such_module"),
         Part(owner="livekit.agents.job:NoSuchClass"),
         Part(owner="livekit.agents.job:JobContext", assigned=("_tempdir", "_no_such_attribute")),
+        Part(owner="livekit.agents.voice.agent_session:AgentSession", looked_up=("NoSuchTransport", "JobContext")),
+        Part(owner="livekit.agents.voice.remote_session:SessionTransport", abstract=("start", "close")),
         Part(owner="livekit.agents.job:RunningJobInfo", names=("no_such_name",), arguments=("job", "no_such_argument")),
     )
     with pytest.raises(EntrypointError) as refused:
@@ -29,6 +31,8 @@ def test_everything_that_is_missing_is_named() -> None:
         "no_such_name",
         "no_such_argument=",
         "JobContext()._no_such_attribute",
+        "AgentSession() going by livekit.agents.voice.agent_session.NoSuchTransport",
+        "SessionTransport without send_message()",
         "tried with",
     ):
         assert text in str(refused.value)
