@@ -202,6 +202,16 @@ class ChangeLine(Struct, frozen=True, kw_only=True):
         return self.kind != "kept"
 
 
+class Guest(Discreet, frozen=True, kw_only=True):
+    """Somebody the host has made up: a token to join a room with, as an identity that nobody else has."""
+
+    not_shown = frozenset({"token"})
+
+    url: str
+    token: str
+    identity: str
+
+
 class PlanReport(Discreet, frozen=True, kw_only=True):
     """What a reload would do now. Not `ok`: it would fail, and change nothing, because of `error` and `findings`.
 

@@ -7,7 +7,7 @@ knows it, `find_framework` is the door to that.
 import asyncio
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agenthost.child.entrypoint import Entrypoint
@@ -15,7 +15,7 @@ from agenthost.child.missing_packages import VOICE
 from agenthost.code_values import CodeValues
 from agenthost.errors import EntrypointError
 from agenthost.ipc.channel import BlockingChannel
-from agenthost.ipc.messages import StartJob
+from agenthost.ipc.messages import GuestSeen, StartJob
 
 if TYPE_CHECKING:
     from agenthost.child.agent_code import AgentCode
@@ -57,6 +57,16 @@ class JobRunner(Protocol):
         """The job, on the running loop."""
 
 
+class SessionTopic(Protocol):
+    """The topic over which sessions of livekit-agents are read and driven, in one job."""
+
+    def open(self) -> None:
+        """From now on this process's sessions are as the agent's `session_host` says."""
+
+    def welcome(self, sids: Mapping[str, str]) -> None:
+        """The host's guests of this room, each with the sid of who it is, "" while nobody has joined."""
+
+
 class Framework(Protocol):
     """The framework that an agent's code is written for, with that code."""
 
@@ -96,3 +106,12 @@ def find_framework(found: object | None, reference: str) -> Framework | None:
     from agenthost.voice.door import find
 
     return find(found, reference)
+
+
+def session_topic(start: StartJob, *, say: Callable[[GuestSeen], None]) -> SessionTopic | None:
+    """For code of our own kind, which may make such a session, too; None where livekit-agents is not imported."""
+    if "livekit.agents" not in sys.modules:
+        return None
+    from agenthost.voice.door import open_topic
+
+    return open_topic(start, say=say)

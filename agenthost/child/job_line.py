@@ -6,12 +6,12 @@ host is gone the process ends on the spot: nobody is left to end it for.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agenthost.child.budget import Budget
 from agenthost.child.endings import Ending, stopped
 from agenthost.ipc.channel import AsyncChannel, BlockingChannel
-from agenthost.ipc.messages import ApiToken, Heartbeat, LogLevels, Message, StopJob, Stopping
+from agenthost.ipc.messages import ApiToken, Guests, Heartbeat, LogLevels, Message, StopJob, Stopping
 from agenthost.logs import pipe_handler
 from agenthost.logs.events import get_logger
 
@@ -24,15 +24,23 @@ log = get_logger("job")
 
 class JobLine:
     """`heartbeat` tells how the job is in its room; `renew_token` takes a fresh token for the API.
+    `welcome` is told who the host's guests are, each time there is one more.
 
     `ending` is done when it is decided what the job ends by; `budget` is how long that may take. Make it on the loop
     that runs the job.
     """
 
-    def __init__(self, *, heartbeat: Callable[[], Heartbeat], renew_token: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        heartbeat: Callable[[], Heartbeat],
+        renew_token: Callable[[str], None],
+        welcome: Callable[[Mapping[str, str]], None],
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._heartbeat = heartbeat
         self._renew_token = renew_token
+        self._welcome = welcome
         self._channel: AsyncChannel | None = None
         self.ending: asyncio.Future[Ending] = self._loop.create_future()
         self.budget = Budget()
@@ -80,6 +88,8 @@ class JobLine:
                 self.decide(stopped(message.reason))
             case ApiToken():
                 self._renew_token(message.token)
+            case Guests():
+                self._welcome(message.sids)
             case LogLevels():
                 pipe_handler.set_levels(message.level, message.levels)
             case _:

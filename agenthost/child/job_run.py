@@ -14,6 +14,7 @@ from livekit.rtc import ConnectionState, ParticipantKind, Room
 
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.endings import disconnected, raised, succeeded
+from agenthost.child.framework import session_topic
 from agenthost.child.job_end import JobEnd
 from agenthost.child.job_line import JobLine
 from agenthost.context.api import ApiAccess
@@ -40,7 +41,12 @@ class JobRun:
         self._start = start
         self._code = code
         self._parts = _assemble(start, process, self.end)
-        self._line = JobLine(heartbeat=lambda: heartbeat_in(self._parts.room), renew_token=self._parts.api.renew)
+        self._topic = session_topic(start, say=lambda seen: self._line.say(seen))
+        self._line = JobLine(
+            heartbeat=lambda: heartbeat_in(self._parts.room),
+            renew_token=self._parts.api.renew,
+            welcome=self._topic.welcome if self._topic else lambda sids: None,
+        )
         self._context = JobContext(self._parts)
         self._announcements: set[asyncio.Task[None]] = set()
         self._parts.room.on("disconnected", self._on_disconnected)
@@ -50,6 +56,8 @@ class JobRun:
     async def run(self, channel: BlockingChannel) -> float:
         """As `framework.Run`."""
         set_job_context(self._context)
+        if self._topic is not None:
+            self._topic.open()
         self._line.open(channel)
         if not self._line.ending.done():
             await self._serve()

@@ -251,6 +251,16 @@ _REGISTRATION = (
         apply=Apply.LIVE,
         description="At most one live job of this agent per room on this host.",
     ),
+    Field(
+        path="session_host",
+        kind=Kind.CHOICE,
+        choices=("off", "own", "room"),
+        default="off",
+        dev_default="own",
+        apply=Apply.LIVE,
+        description="Who may read and drive a session of livekit-agents over the topic `lk.agent.session`: nobody, "
+        "participants whose identity this host made up for them, or `room`, as under livekit-agents: everybody there.",
+    ),
 )
 
 _REQUESTS = (

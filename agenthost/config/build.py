@@ -34,6 +34,7 @@ from agenthost.config.model import (
     Requests,
     Restart,
     RuleConfig,
+    SessionHost,
     StartMethod,
 )
 from agenthost.config.nodes import BUILT_IN, Node, data, dotted, find, walk
@@ -120,6 +121,7 @@ def _agent(name: str, node: Node, file: str, folder: Path) -> AgentConfig:
         working_dir=folder / values["working_dir"],
         start_method=StartMethod(values["start_method"]),
         unique_per_room=values["unique_per_room"],
+        session_host=SessionHost(values["session_host"]),
         permissions=Permissions(**values["permissions"]),
         requests=_requests(values["requests"], node, job_type, file),
         load=_load(values["load"]),

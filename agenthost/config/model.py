@@ -36,6 +36,14 @@ class StartMethod(Enum):
     SPAWN = "spawn"
 
 
+class SessionHost(Enum):
+    """Who gets at the session topic of livekit-agents: nobody, this host's guests, everybody in the room."""
+
+    OFF = "off"
+    OWN = "own"
+    ROOM = "room"
+
+
 class Place(Struct, frozen=True, kw_only=True):
     """Where in which file a thing was written; lines and columns count from 1."""
 
@@ -165,6 +173,7 @@ class AgentConfig(Discreet, frozen=True, kw_only=True):
     working_dir: Path
     start_method: StartMethod
     unique_per_room: bool
+    session_host: SessionHost
     permissions: Permissions
     requests: Requests
     load: LoadLimits

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlencode
 
 from agenthost.control.codec import decode
 from agenthost.control.peer import is_own_user
 from agenthost.errors import AgentHostError, ExitCode
-from agenthost.status import HostStatus, PlanReport, ReloadReport
+from agenthost.status import Guest, HostStatus, PlanReport, ReloadReport
 
 Answer = TypeVar("Answer")
 
@@ -57,6 +58,10 @@ class ControlClient:
     def reload(self) -> ReloadReport:
         """Have the file and the code taken over; takes as long as the user's imports and prewarm do."""
         return self._ask(ReloadReport, "POST", "/reload", None)
+
+    def invite(self, room: str) -> Guest:
+        """Somebody who may join `room` within some minutes; the agents there know the identity already."""
+        return self._ask(Guest, "POST", f"/invite?{urlencode({'room': room})}", _QUICK_SECONDS)
 
     def stop(self, *, now: bool) -> HostStatus:
         """Have the host end, with `now` its jobs too; returns at once, with the host as it is then."""

@@ -3,6 +3,7 @@
     GET  /status      HostStatus
     POST /plan        PlanReport: what a reload would do now
     POST /reload      ReloadReport, when it is done
+    POST /invite?room=NAME   Guest, which every job in the room knows of
     POST /stop        as the first SIGTERM; ?now=1 as the second. Answered with HostStatus
 
 HTTP inside a unix socket of mode 0600; the peer's uid is checked besides, in case the folder of the socket lets
@@ -27,7 +28,7 @@ from agenthost.lazy_site import LazySite
 from agenthost.logs.events import get_logger
 from agenthost.metrics import InternalPart
 from agenthost.runtime_folder import HeldFile, is_private, remove_abandoned, runtime_folder, runtime_folder_path
-from agenthost.status import HostStatus, PlanReport, ReloadReport
+from agenthost.status import Guest, HostStatus, PlanReport, ReloadReport
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -53,6 +54,9 @@ class ControlHandler(Protocol):
 
     async def reload(self) -> ReloadReport:
         """Take over the file and the code as they are now; returns when that is done or has failed."""
+
+    def invite(self, room: str) -> Guest:
+        """Somebody who may join `room`, and be at the session topic of the agents there whose file says `own`."""
 
     def stop(self, *, now: bool) -> None:
         """End the host as the first SIGTERM does; asked again, it goes on draining.
@@ -108,6 +112,7 @@ class ControlSocket:
         app.router.add_get("/status", self._status)
         app.router.add_post("/plan", self._plan)
         app.router.add_post("/reload", self._reload)
+        app.router.add_post("/invite", self._invite)
         app.router.add_post("/stop", self._stop)
         return app
 
@@ -131,6 +136,14 @@ class ControlSocket:
 
     async def _reload(self, request: "web.Request") -> "web.Response":
         return _answer(await self._handler.reload())
+
+    async def _invite(self, request: "web.Request") -> "web.Response":
+        from aiohttp import web
+
+        room = request.query.get("room")
+        if not room:
+            return web.Response(status=400, text="name the room: /invite?room=NAME\n")
+        return _answer(self._handler.invite(room))
 
     async def _stop(self, request: "web.Request") -> "web.Response":
         self._handler.stop(now=request.query.get("now") == "1")
@@ -170,7 +183,7 @@ def _bind(path: Path) -> socket.socket:
     return bound
 
 
-def _answer(value: HostStatus | PlanReport) -> "web.Response":
+def _answer(value: HostStatus | PlanReport | Guest) -> "web.Response":
     from aiohttp import web
 
     return web.Response(text=encode(value), content_type="application/json")

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from agenthost import kernel
 from agenthost.cgroups import dies_as_one
+from agenthost.dispatch.token import Credentials, guest_token
 from agenthost.errors import ExitCode
 from agenthost.host.commands import Command, Failed, Started
 from agenthost.host.comparison import Read, reload_paths
@@ -45,7 +46,7 @@ from agenthost.processes.base_exec import BaseProcess
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.reaper import Reaper
 from agenthost.signals import Signalled, listen
-from agenthost.status import HostState, HostStatus, PlanReport, ReloadReport
+from agenthost.status import Guest, HostState, HostStatus, PlanReport, ReloadReport
 from agenthost.watching.watcher import Watcher
 
 _log = get_logger("host")
@@ -153,6 +154,12 @@ class Host:
 
     async def reload(self) -> ReloadReport:
         return await self.reloader.reload()
+
+    def invite(self, room: str) -> Guest:
+        livekit = self.fleet.plan.config.livekit
+        identity = self.fleet.jobs.invite(room)
+        credentials = Credentials(api_key=livekit.api_key, api_secret=livekit.api_secret)
+        return Guest(url=livekit.url, token=guest_token(credentials, room, identity), identity=identity)
 
     def stop(self, *, now: bool) -> None:
         """As the first signal; `now`: as the second."""

@@ -8,8 +8,8 @@ it was a file name or a variable once, a number beyond 64 bits) goes as JSON.
     host → base        BaseSpec, once
     host → template    BaseSpec (the base), ForkProcess (with descriptors), Leave
     template → host    Hello, ModulesLoaded, TemplateReady, InitFailed, Forked, ForkRefused
-    host → job         Reserved, StartJob, StopJob, ApiToken, LogLevels
-    job → host         Hello, Ready, InitFailed, Started, Connected, Heartbeat, Stopping, Ended
+    host → job         Reserved, StartJob, StopJob, ApiToken, Guests, LogLevels
+    job → host         Hello, Ready, InitFailed, Started, Connected, GuestSeen, Heartbeat, Stopping, Ended
     host → hook        AskHandler, AskLoad
     hook → host        Hello, Ready, InitFailed, HandlerAnswer, LoadAnswer
 """
@@ -172,6 +172,7 @@ class StartJob(Message, frozen=True, kw_only=True):
     """Run this job now. `job` is the server's protobuf Job, unread by the host; times are in seconds.
 
     Those in `…_at` are since the epoch: when the offer came, was accepted, was assigned, and was handed to a process.
+    `session_host` is a value of the agent's key, `guests` as in Guests.
     """
 
     not_shown = frozenset({"job", "token", "api_token", "api_key", "api_secret", "metadata", "attributes", "settings"})
@@ -192,6 +193,8 @@ class StartJob(Message, frozen=True, kw_only=True):
     attributes: Mapping[str, str]
     settings: Mapping[str, Any]
     attempt: int
+    session_host: str = "off"
+    guests: Mapping[str, str] = field(default_factory=dict)
     session_end_seconds: float
     shutdown_seconds: float
     received_at: float = 0.0
@@ -216,6 +219,12 @@ class ApiToken(Message, frozen=True, kw_only=True):
     token: str
 
 
+class Guests(Message, frozen=True, kw_only=True):
+    """The identities that the host made up for this room, each with the sid of who joined with it, "": nobody yet."""
+
+    sids: Mapping[str, str]
+
+
 class LogLevels(Message, frozen=True, kw_only=True):
     """The log level changed (live)."""
 
@@ -232,6 +241,13 @@ class Connected(Message, frozen=True, kw_only=True):
 
     room_sid: str
     participant_sid: str
+
+
+class GuestSeen(Message, frozen=True, kw_only=True):
+    """Somebody joined as one of the Guests. From now on it is this participant, and never another of that identity."""
+
+    identity: str
+    sid: str
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import (
     Connected,
     Ended,
+    GuestSeen,
     Heartbeat,
     InitFailed,
     Message,
@@ -151,7 +152,7 @@ class JobProcess(ChildProcess):
                 if self.state is JobProcessState.RUNNING:
                     self.move(JobProcessState.STOPPING)
                 self.on_message(message)
-            case Connected() | Heartbeat():
+            case Connected() | GuestSeen() | Heartbeat():
                 self.on_message(message)
             case _:
                 super().received(message)

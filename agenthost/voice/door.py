@@ -4,12 +4,15 @@ Runs in templates. The only module here that others import, and only `agenthost.
 user's own import has brought livekit-agents, or where the reference can mean nothing else.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from agenthost.ipc.messages import GuestSeen, StartJob
 from agenthost.voice.self_check import check_parts
 
 if TYPE_CHECKING:
     from agenthost.voice.framework import LiveKitAgents
+    from agenthost.voice.session_topic import SessionTopic
 
 
 def find(found: object | None, reference: str) -> "LiveKitAgents | None":
@@ -22,3 +25,10 @@ def find(found: object | None, reference: str) -> "LiveKitAgents | None":
     from agenthost.voice.framework import find_agent
 
     return find_agent(found, reference)
+
+
+def open_topic(start: StartJob, *, say: Callable[[GuestSeen], None]) -> "SessionTopic":
+    """The session topic of a job whose code has imported livekit-agents, as `find` has seen, and is not for it."""
+    from agenthost.voice.session_topic import SessionTopic
+
+    return SessionTopic(start, say=say)

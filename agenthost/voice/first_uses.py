@@ -43,7 +43,7 @@ def _read_authorities() -> None:
     for the job to tell about, as it may not need it.
     """
     with suppress(OSError):
-        if hasattr(http_context, "_ssl_context_for"):
+        if hasattr(http_context, "_ssl_context_for") and hasattr(http_context, "_create_ssl_context"):
             http_context._create_ssl_context()
 
 

@@ -26,6 +26,7 @@ from agenthost.voice.api_token import ApiToken
 from agenthost.voice.first_uses import import_if_there
 from agenthost.voice.job_end import VoiceEnd
 from agenthost.voice.joining import Joining
+from agenthost.voice.session_topic import SessionTopic
 
 if TYPE_CHECKING:
     from agenthost.voice.job_process import VoiceProcess
@@ -50,7 +51,8 @@ class VoiceRun:
         self._start = start
         self._process = process
         self._api_token = ApiToken(start)
-        self._line = JobLine(heartbeat=self._heartbeat, renew_token=self._api_token.renew)
+        self._topic = SessionTopic(start, say=lambda seen: self._line.say(seen))
+        self._line = JobLine(heartbeat=self._heartbeat, renew_token=self._api_token.renew, welcome=self._topic.welcome)
         self._end = VoiceEnd(
             budget=self._line.budget,
             shutdown_seconds=start.shutdown_seconds,
@@ -67,6 +69,7 @@ class VoiceRun:
         if not self._line.ending.done():
             self._line.start_heartbeat()
             _watch_loop()
+            self._topic.open()
             self._process.orders.send_nowait(self.order())
             error = await attempt(self._process.job_task)
             self._line.decide(raised(error) if error else _ENDED_INSIDE)

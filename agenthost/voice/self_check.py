@@ -19,46 +19,94 @@ log = get_logger("voice")
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """`names` are attributes of `owner`, `assigned` of what it makes, `arguments` what calling it takes."""
+    """`names` are attributes of `owner`, `assigned` of what it makes, `arguments` what calling it takes.
+
+    `looked_up` are names of its module that its methods go by, so that something else can be put in their place.
+    `abstract` is everything that a subclass of ours has to have.
+    """
 
     owner: str
     names: tuple[str, ...] = ()
     assigned: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
+    looked_up: tuple[str, ...] = ()
+    abstract: tuple[str, ...] = ()
 
 
 PARTS = (
+    # the job process, and what it says to its parent
     Part(
         owner="livekit.agents.ipc.job_proc_lazy_main:_JobProc",
         names=("initialize", "entrypoint"),
         assigned=("_job_proc", "_inf_client"),
         arguments=("initialize_process_fnc", "job_entrypoint_fnc", "session_end_fnc", "executor_type"),
     ),
-    Part(
-        owner="livekit.agents.ipc.proto",
-        names=("InitializeRequest", "StartJobRequest", "ShutdownRequest", "InferenceResponse"),
-    ),
+    Part(owner="livekit.agents.ipc.proto:InitializeRequest", arguments=("http_proxy",)),
+    Part(owner="livekit.agents.ipc.proto:StartJobRequest"),
+    Part(owner="livekit.agents.ipc.proto:ShutdownRequest", arguments=("reason",)),
+    Part(owner="livekit.agents.ipc.proto:ShuttingDown"),
+    Part(owner="livekit.agents.ipc.proto:InferenceRequest", arguments=("request_id", "method", "data")),
+    Part(owner="livekit.agents.ipc.proto:InferenceResponse", arguments=("request_id", "data", "error")),
     Part(
         owner="livekit.agents.job:RunningJobInfo",
         arguments=("accept_arguments", "job", "url", "token", "worker_id", "fake_job"),
     ),
     Part(owner="livekit.agents.job:JobAcceptArguments", arguments=("name", "identity", "metadata", "attributes")),
+    Part(owner="livekit.agents.job:JobExecutorType", names=("PROCESS",)),
     Part(
         owner="livekit.agents.job:JobContext",
+        names=("init_recording", "_stop_log_buffering"),
         assigned=("_on_shutdown", "_primary_agent_session", "_shutdown_callbacks", "_tempdir"),
         arguments=("proc", "info", "room", "on_connect", "on_shutdown", "inference_executor"),
     ),
-    Part(
-        owner="livekit.agents.worker:AgentServer",
-        assigned=("_entrypoint_fnc", "_request_fnc", "_session_end_fnc", "_agent_name", "_server_type"),
-    ),
     Part(owner="livekit.agents.job:JobRequest", arguments=("job", "on_reject", "on_accept")),
     Part(owner="livekit.agents.utils.aio:Chan", names=("send_nowait", "closed")),
-    Part(owner="livekit.agents.inference_runner:_InferenceRunner", names=("registered_runners",)),
-    Part(owner="livekit.agents.worker", names=("_default_setup_fnc", "_default_request_fnc", "_DefaultLoadCalc")),
+    Part(owner="livekit.agents.inference_runner:_InferenceRunner", names=("registered_runners", "initialize", "run")),
+    # what the user's objects say; an option that is kept under another name would be passed over
+    Part(
+        owner="livekit.agents.worker:AgentServer",
+        names=("setup_fnc", "load_fnc"),
+        assigned=(
+            "_entrypoint_fnc",
+            "_request_fnc",
+            "_session_end_fnc",
+            "_agent_name",
+            "_server_type",
+            "_mp_ctx_str",
+            "_load_threshold",
+            "_num_idle_processes",
+            "_drain_timeout",
+            "_initialize_process_timeout",
+            "_shutdown_process_timeout",
+            "_session_end_timeout",
+            "_job_memory_warn_mb",
+            "_job_memory_limit_mb",
+            "_permissions",
+        ),
+    ),
+    Part(
+        owner="livekit.agents.worker:WorkerOptions",
+        arguments=("entrypoint_fnc", "request_fnc", "prewarm_fnc", "load_fnc", "agent_name", "worker_type"),
+    ),
+    Part(
+        owner="livekit.agents.worker",
+        names=("_default_setup_fnc", "_default_request_fnc", "_DefaultLoadCalc", "WorkerPermissions"),
+    ),
+    Part(owner="livekit.agents.worker:_DefaultLoadCalc", names=("get_load",)),
+    Part(owner="livekit.agents.types", names=("NOT_GIVEN",)),
+    # the command line and its log
     Part(owner="livekit.agents.cli.cli", names=("run_app",)),
     Part(owner="livekit.agents.cli.log", names=("NOISY_LOGGERS",)),
-    Part(owner="livekit.agents.types", names=("NOT_GIVEN",)),
+    # what the template does beforehand
+    Part(owner="livekit.agents.utils.http_context"),
+    Part(owner="livekit.agents.telemetry.traces"),
+    Part(owner="livekit.rtc._ffi_client:FfiClient", names=("_instance",)),
+    # the session topic
+    Part(owner="livekit.agents.voice.agent_session:AgentSession", looked_up=("RoomSessionTransport",)),
+    Part(
+        owner="livekit.agents.voice.remote_session:SessionTransport",
+        abstract=("start", "send_message", "close", "__aiter__", "__anext__"),
+    ),
 )
 
 
@@ -88,6 +136,11 @@ def _missing(part: Part) -> list[str]:
             return [part.owner]
     missing = [f"{part.owner}.{name}" for name in part.names if not hasattr(owner, name)]
     missing += [f"{part.owner}().{name}" for name in sorted(set(part.assigned) - _assigned(owner))]
+    found = _assigned(owner) & set(dir(importlib.import_module(module))) if part.looked_up else set()
+    missing += [f"{part.owner}() going by {module}.{name}" for name in part.looked_up if name not in found]
+    if part.abstract:
+        more = sorted(owner.__abstractmethods__ - set(part.abstract))
+        missing += [f"{part.owner} without {name}()" for name in more]
     if part.arguments:
         known = inspect.signature(owner).parameters
         missing += [f"{part.owner}({name}=)" for name in part.arguments if name not in known]

@@ -37,4 +37,4 @@ def give_own_id() -> None:
 
 
 def _is_shared() -> bool:
-    return hasattr(traces, _KEPT) and os.environ.get(_MORE_DETECTORS, "otel") == "otel"
+    return hasattr(traces, _KEPT) and hasattr(traces, "_resource") and os.environ.get(_MORE_DETECTORS, "otel") == "otel"

@@ -197,3 +197,37 @@ async def test_two_agents_of_one_name_are_refused(
     host = await run_host(write_file(tmp_path, yaml), server=fake_server)
     assert await host.exit_code(timeout=60) == ExitCode.CONFIG
     assert "the agents `first` and `second` register alike (agent_name 'twin'" in host.stderr
+
+
+async def test_a_version_that_fits_and_was_never_tried_runs_with_a_warning(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """Newer than any there is: its parts are there, so it is used."""
+    write(tmp_path, "newer", more="import livekit.agents.version\nlivekit.agents.version.__version__ = '1.9.0'\n")
+    host = await run(run_host, fake_server, write_file(tmp_path))
+    warned = host.events("agenthost is not tried with this livekit-agents")
+    assert [line.fields["version"] for line in warned] == ["1.9.0"]
+    offered = await fake_server.offer("room", agent_name="newer")
+    assert offered.outcome is OfferOutcome.ASSIGNED
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (
+            "from livekit.agents.voice import agent_session\ndel agent_session.RoomSessionTransport\n",
+            "AgentSession() going by livekit.agents.voice.agent_session.RoomSessionTransport",
+        ),
+        ("from livekit.agents.ipc import proto\ndel proto.ShuttingDown\n", "livekit.agents.ipc.proto:ShuttingDown"),
+    ],
+)
+async def test_a_version_that_renamed_something_is_refused_in_one_sentence(
+    harm: str, told: str, run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """Before any call, with what is missing and what to install."""
+    write(tmp_path, "renamed", more=harm)
+    host = await run_host(write_file(tmp_path), server=fake_server, env={"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"})
+    assert await host.exit_code(timeout=60) != ExitCode.OK
+    assert "does not fit: it lacks" in host.output() and told in host.output()
+    assert "install one of those, or a newer agenthost" in host.output()
+    assert "/agenthost/voice/" not in host.output()

@@ -22,6 +22,7 @@ from agenthost.config.model import (
     Requests,
     Restart,
     RuleConfig,
+    SessionHost,
     StartMethod,
 )
 from agenthost.jobs import JobType, Offer, ParticipantInfo, RoomInfo
@@ -69,6 +70,7 @@ def make_agent(id: str = "front", *, requests: Requests | None = None, **changes
         working_dir=Path("."),
         start_method=StartMethod.AUTO,
         unique_per_room=True,
+        session_host=SessionHost.OFF,
         permissions=EVERYTHING,
         requests=requests or make_requests(),
         load=LoadLimits(),

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from agenthost.config.model import Limits, LiveKitConfig, Permissions
+from agenthost.config.model import Limits, LiveKitConfig, Permissions, SessionHost
 from agenthost.dispatch.token import Credentials, api_token, job_token
 from agenthost.ipc.messages import StartJob
 from agenthost.jobs import Accept, DispatchTimes, Offer
@@ -37,6 +37,7 @@ class JobSpec(Discreet, frozen=True, kw_only=True):
     settings: Mapping[str, Any]
     secret_in_job: bool
     attempt: int
+    session_host: SessionHost
 
     @property
     def room(self) -> str:
@@ -48,8 +49,11 @@ class JobSpec(Discreet, frozen=True, kw_only=True):
         return Credentials(api_key=self.server.api_key, api_secret=self.server.api_secret)
 
 
-def start_message(spec: JobSpec) -> StartJob:
-    """What the job's process is told. Raises TokenRefused when the server's token is none for this job."""
+def start_message(spec: JobSpec, guests: Mapping[str, str]) -> StartJob:
+    """What the job's process is told; `guests` of its room are of interest to one that has a session for them.
+
+    Raises TokenRefused when the server's token is none for this job.
+    """
     offer, accept, times, credentials = spec.offer, spec.accept, spec.times, spec.credentials
     return StartJob(
         job_id=offer.job_id,
@@ -68,6 +72,8 @@ def start_message(spec: JobSpec) -> StartJob:
         attributes=accept.attributes,
         settings=spec.settings,
         attempt=spec.attempt,
+        session_host=spec.session_host.value,
+        guests=guests if spec.session_host is SessionHost.OWN else {},
         received_at=times.received,
         accepted_at=times.accepted,
         assigned_at=times.assigned,

@@ -283,10 +283,12 @@ class OfferHandler:
             settings=target.config.settings,
             secret_in_job=job.reserved.generation.sees_secret,
             attempt=1 + attempt_of(event.offer.attributes),
+            session_host=target.config.session_host,
         )
         return RunningJob(
             spec,
             job.reserved.process,
+            guests=self._jobs.guests,
             reserve=target.reserve,
             report=lambda status, error: registration.report_job(job.id, status, error),
             moved=lambda state: self._jobs.move(job, state),

@@ -17,7 +17,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agenthost.dispatch.registration import Registration
+from agenthost.dispatch.token import GUEST_TOKEN_SECONDS
 from agenthost.host.generation import Generation
+from agenthost.host.guests import GuestList
 from agenthost.host.jobs.job import Job
 from agenthost.host.jobs.running_job import RunningJob
 from agenthost.host.jobs.states import JobState, may_follow
@@ -44,10 +46,11 @@ class EndedJob(Struct, frozen=True, kw_only=True):
 
 
 class JobRegistry:
-    """`any_forced` tells whether a job was ended before its time."""
+    """`any_forced` tells whether a job was ended before its time; `guests` are who was invited into their rooms."""
 
     def __init__(self, *, metrics: Metrics, errors: InternalErrors, oom: OomWatch, log: EventLogger) -> None:
         self.any_forced = False
+        self.guests = GuestList()
         self._metrics = metrics
         self._errors = errors
         self._oom = oom
@@ -217,6 +220,16 @@ class JobRegistry:
             now = time.monotonic()
             for job in self.running():
                 job.check(now)
+
+    def invite(self, room: str) -> str:
+        """A new identity for `room`, which every job there has been told of."""
+        now, running = time.monotonic(), self.running()
+        until = now + GUEST_TOKEN_SECONDS
+        identity = self.guests.invite(room, until=until, now=now, busy={job.room for job in running})
+        for job in running:
+            if job.running is not None and job.room == room:
+                job.running.tell_guests()
+        return identity
 
     def drain(self) -> None:
         """From now on every accepted job has the drain deadline of its agent, counted from here or its acceptance."""

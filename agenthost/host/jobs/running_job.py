@@ -9,20 +9,22 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
+from agenthost.config.model import SessionHost
 from agenthost.dispatch.token import API_TOKEN_SECONDS, TokenRefused, api_token
 from agenthost.errors import ProcessFailed
+from agenthost.host.guests import GuestList
 from agenthost.host.jobs.job_spec import JobSpec, start_message
 from agenthost.host.jobs.outcome import StopIntent, init_outcome, outcome_of
 from agenthost.host.jobs.states import JobState
 from agenthost.host.jobs.supervision import Concern, JobTimes, concerns
 from agenthost.internal_errors import InternalErrors
-from agenthost.ipc.messages import ApiToken, Connected, Ended, Heartbeat, Message, StartJob, Stopping
+from agenthost.ipc.messages import ApiToken, Connected, Ended, Guests, GuestSeen, Heartbeat, Message, StartJob, Stopping
 from agenthost.jobs import JobOutcome, JobStatus, OutcomeKind
 from agenthost.logs.events import EventLogger
 from agenthost.metrics import InternalPart
 from agenthost.processes.child_process import InitFailure
 from agenthost.processes.job_memory import MemoryWatch
-from agenthost.processes.job_process import JobProcess
+from agenthost.processes.job_process import JobProcess, JobProcessState
 from agenthost.processes.pool import end_hanging
 
 GRACE_SECONDS = 15.0
@@ -50,6 +52,7 @@ class RunningJob:
         spec: JobSpec,
         process: JobProcess,
         *,
+        guests: GuestList,
         reserve: Callable[[], Awaitable[JobProcess]],
         report: Callable[[JobStatus, str], None],
         moved: Callable[[JobState], None],
@@ -62,6 +65,7 @@ class RunningJob:
         self.leaving = ""
         self.forgotten = False
         self.connected = False
+        self._guests = guests
         self._reserve = reserve
         self._report = report
         self._moved = moved
@@ -129,6 +133,11 @@ class RunningJob:
         self._intend(self._intent or StopIntent(reason=because))
         self.process.kill_because(because)
 
+    def tell_guests(self) -> None:
+        """The room has one more; a job that has not been handed over yet is told with it."""
+        if self.spec.session_host is SessionHost.OWN and self.process.state is JobProcessState.RUNNING:
+            self.process.send(Guests(sids=self._guests.of(self.spec.room)))
+
     def check(self, now: float) -> None:
         """Once a second: act on what the times and the memory of the job say."""
         if not self._started or self.process.ended.done():
@@ -147,18 +156,16 @@ class RunningJob:
     async def _launch(self) -> JobOutcome | None:
         """Have the entrypoint called; None when it was, else the outcome. A process that was dead or hung before it
         took the job costs another process, not the job: no user code has seen it yet."""
-        try:
-            message = start_message(self.spec)
-        except TokenRefused as error:
-            self._log.error("token refused", error=str(error), hint="does LIVEKIT_URL lead to your own server?")
-            self._intend(StopIntent(reason="token refused", kind=OutcomeKind.FAILED, error=str(error)))
-            self.process.discard()
-            return None
         for attempt in range(1, LAUNCH_ATTEMPTS + 1):
             try:
                 if attempt > 1:
                     self.process = await self._reserve()
-                await self._launch_on(self.process, message)
+                await self._launch_on(self.process, start_message(self.spec, self._guests.of(self.spec.room)))
+                return None
+            except TokenRefused as error:
+                self._log.error("token refused", error=str(error), hint="does LIVEKIT_URL lead to your own server?")
+                self._intend(StopIntent(reason="token refused", kind=OutcomeKind.FAILED, error=str(error)))
+                self.process.discard()
                 return None
             except InitFailure as failure:
                 self._traceback = failure.report.traceback
@@ -226,6 +233,8 @@ class RunningJob:
                 self._times.connected = now
                 self._times.people(0, now)
                 self._log.info("job connected", room_sid=message.room_sid, pid=self.process.pid)
+            case GuestSeen():
+                self._guests.seen(self.spec.room, message.identity, message.sid)
             case Stopping():
                 self._enter_ending()
                 self.leaving = message.reason

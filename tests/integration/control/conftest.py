@@ -13,7 +13,7 @@ from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import JobType
 from agenthost.logs.events import get_logger
 from agenthost.metrics import Metrics
-from agenthost.status import AgentStatus, ChangeLine, HostState, HostStatus, PlanReport, ReloadReport
+from agenthost.status import AgentStatus, ChangeLine, Guest, HostState, HostStatus, PlanReport, ReloadReport
 
 AGENT = AgentStatus(id="support", agent_name="support", type=JobType.ROOM, registered=True, jobs=2)
 CHANGES = (
@@ -46,6 +46,9 @@ class Handler:
     async def reload(self) -> ReloadReport:
         await self.may_reload.wait()
         return self.reloaded
+
+    def invite(self, room: str) -> Guest:
+        return Guest(url="ws://127.0.0.1:7880", token=f"token for {room}", identity="guest-1")
 
     def stop(self, *, now: bool) -> None:
         self.stopped.append(now)

@@ -58,12 +58,13 @@ def left(folder: Path) -> list[str]:
 
 
 async def test_commands_reach_the_handler(running: Running) -> None:
-    """Each of the four, with its answer as a value."""
+    """Each of the five, with its answer as a value."""
     client = ControlClient(running.path)
     status = await asyncio.to_thread(client.status)
     assert status == running.handler.host
     assert await asyncio.to_thread(client.plan) == running.handler.planned
     assert await asyncio.to_thread(client.reload) == running.handler.reloaded
+    assert (await asyncio.to_thread(client.invite, "a room & more")).token == "token for a room & more"
     assert (await asyncio.to_thread(client.stop, now=False)).pid == os.getpid()
     await asyncio.to_thread(client.stop, now=True)
     assert running.handler.stopped == [False, True]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from agenthost.config.model import LoadLimits, StartMethod
+from agenthost.config.model import LoadLimits, SessionHost, StartMethod
 from tests.unit.config.conftest import Examine, Load
 
 FLAT = "entrypoint: code_of_agent:entrypoint\n"
@@ -104,6 +104,7 @@ def test_dev_has_defaults_of_its_own(load: Load) -> None:
     assert (start.log.level, start.http.host, start.http.port) == ("INFO", "0.0.0.0", 8081)
     assert start.agents[0].num_idle_processes == 1
     assert start.reload.watch == ()
+    assert [one.agents[0].session_host for one in (config, start)] == [SessionHost.OWN, SessionHost.OFF]
 
 
 def test_dev_keeps_one_spawned_process(load: Load) -> None:

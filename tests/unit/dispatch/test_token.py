@@ -14,11 +14,13 @@ from msgspec.structs import replace
 
 from agenthost.config.model import Permissions
 from agenthost.dispatch.token import (
+    GUEST_TOKEN_SECONDS,
     LEEWAY_SECONDS,
     Credentials,
     TokenRefused,
     api_token,
     call_token,
+    guest_token,
     job_token,
     worker_token,
 )
@@ -203,3 +205,17 @@ def test_no_library_of_ciphers_is_loaded() -> None:
     code = "import sys, agenthost.host.host; print([name for name in ('jwt', 'cryptography') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_guest_token_is_a_callers_for_one_room() -> None:
+    """No agent, no admin: what a caller may do, as the identity that was made up."""
+    claims = read(guest_token(KEYS, "r", "guest-1"))
+    assert claims["sub"] == "guest-1"
+    assert claims["video"] == {
+        "roomJoin": True,
+        "room": "r",
+        "canPublish": True,
+        "canSubscribe": True,
+        "canPublishData": True,
+    }
+    assert claims["exp"] - claims["nbf"] == 60 + GUEST_TOKEN_SECONDS
