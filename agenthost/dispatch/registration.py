@@ -52,8 +52,8 @@ class LoadReport(Struct, frozen=True, kw_only=True):
 class Offers(Protocol):
     """Who decides about the offers of one registration, and has the jobs that come of them."""
 
-    async def answer(self, offer: Offer, registration: "Registration") -> Accept | Reject | None:
-        """Within the deadline of an offer; never raises. None: the server has its answer already."""
+    async def answer(self, offer: Offer, registration: "Registration") -> Accept | Reject:
+        """Within the deadline of an offer; never raises."""
 
     def unanswerable(self, job_id: str) -> None:
         """An accept that cannot be put on the wire; the server hears a reject."""
@@ -276,8 +276,7 @@ class Registration:
     async def _answer(self, offer: Offer) -> None:
         with self._errors.contained(InternalPart.OFFER, job_id=offer.job_id):
             answer = await self._offers.answer(offer, self)
-            if answer is not None:
-                self._outgoing.put_nowait(self._worded(offer, answer))
+            self._outgoing.put_nowait(self._worded(offer, answer))
 
     def _worded(self, offer: Offer, answer: Accept | Reject) -> bytes:
         """The answer's message; a reject where it cannot be made, so that the server asks somebody else."""

@@ -13,8 +13,10 @@ from agenthost.config.model import LiveKitConfig
 from agenthost.dispatch.connection import Connection, ServerAddress, connect
 from agenthost.dispatch.registration import Registration
 from agenthost.dispatch.token import Credentials
+from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import JobType
 from agenthost.logs.events import get_logger
+from agenthost.metrics import Metrics
 from agenthost.plan import RegistrationKey
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import Faults
@@ -152,8 +154,11 @@ async def test_name_that_stops_resolving_ends_no_job_and_is_asked_again(
 # ── a server that hangs up ───────────────────────────────────────────────────────────────────────────────────
 
 
-class _NoDesk:
+class _NoOffers:
     """Nobody is ever offered anything here."""
+
+    def lost(self, registration: Registration) -> None:
+        """There is nothing to lose."""
 
 
 async def _tries(faults: Faults, tries: int) -> Sequence[float]:
@@ -177,7 +182,8 @@ async def _tries(faults: Faults, tries: int) -> Sequence[float]:
         registration = Registration(
             RegistrationKey(agent_name="steady", type=JobType.ROOM, deployment="", server=livekit),
             connect=connecting,
-            desk=_NoDesk(),  # type: ignore[arg-type]
+            offers=_NoOffers(),  # type: ignore[arg-type]
+            errors=InternalErrors(Metrics(), get_logger("registration")),
             log=get_logger("registration"),
             on_change=lambda: None,
         )

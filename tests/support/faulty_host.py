@@ -77,6 +77,9 @@ class Faults:
 
 if __name__ == "__main__":
     Faults().install()
+    from agenthost import signals
     from agenthost.__main__ import main
+
+    signals.REPEAT_SECONDS = 0.0  # two signals between two steps are meant here, and no echo
 
     sys.exit(main())

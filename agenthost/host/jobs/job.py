@@ -40,6 +40,7 @@ class Job:
     accept    what the server was told
     running   its life in its process, once it is assigned
     outcome   how that ended
+    decided   is set when its offer is answered
     waiting   for its assignment, no longer than this
     deadline  of the drain
     """
@@ -64,6 +65,7 @@ class Job:
         self.accept: Accept | None = None
         self.running: RunningJob | None = None
         self.outcome: JobOutcome | None = None
+        self.decided = asyncio.Event()
         self.waiting: asyncio.TimerHandle | None = None
         self.deadline: asyncio.TimerHandle | None = None
         self._end_by: _EndBy | None = None

@@ -86,11 +86,11 @@ class OfferHandler:
 
     # ── offers ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def answer(self, offer: Offer, registration: Registration) -> Accept | Reject | None:
-        """Within OFFER_SECONDS; never raises but CancelledError, and then holds nothing. None: say nothing."""
+    async def answer(self, offer: Offer, registration: Registration) -> Accept | Reject:
+        """Within OFFER_SECONDS; never raises but CancelledError, and then holds nothing."""
         known = self._jobs.find(offer.job_id)
         if known is not None:
-            return self._repeated(known, registration)
+            return await self._repeated(known, registration)
         began = time.perf_counter()
         log = self._log.bind(job_id=offer.job_id, room=offer.room.name)
         try:
@@ -114,11 +114,13 @@ class OfferHandler:
         if job is not None and job.state is JobState.ACCEPTED:
             self._jobs.withdraw(job, "its answer could not be sent")
 
-    def _repeated(self, job: Job, registration: Registration) -> Reject | None:
-        """A server that asks the same of the same worker again waits for the first answer, which is on its way."""
+    async def _repeated(self, job: Job, registration: Registration) -> Accept | Reject:
+        """The same question of the same worker has the same answer, as long as that is the question."""
         self._unexpected("offer", job.id)
         if job.registration is registration:
-            return None
+            await job.decided.wait()
+            if job.state is JobState.ACCEPTED and job.accept is not None:
+                return job.accept
         return Reject(reason="duplicate", detail="this host has the job already")
 
     async def _settle(self, offer: Offer, decision: Decision, registration: Registration) -> Accept | Reject:

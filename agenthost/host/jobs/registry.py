@@ -84,6 +84,7 @@ class JobRegistry:
         """The server is told that we run it: it has ASSIGNMENT_SECONDS to assign it."""
         self.move(job, JobState.ACCEPTED)
         job.accept = accept
+        job.decided.set()
         job.times = replace(job.times, accepted=time.time())
         loop = asyncio.get_running_loop()
         job.waiting = loop.call_later(ASSIGNMENT_SECONDS, self.withdraw, job, "not assigned in time")
@@ -123,6 +124,7 @@ class JobRegistry:
         del self._jobs[job.id]
         self._count(job, -1)
         job.cancel_timers()
+        job.decided.set()
         self._ended.pop(job.id, None)
         self._ended[job.id] = EndedJob(ran=ran, why=why)
         if len(self._ended) > MOST_ENDED:

@@ -122,11 +122,11 @@ def test_an_agents_own_key_beats_the_profiles_top_level_one(load: Load) -> None:
 
 
 def test_variables_of_the_process_beat_those_of_the_env_file(folder: Path, load: Load) -> None:
-    """Both reach the jobs; the env file's values are not expanded."""
+    """Both reach the jobs; the env file's values see the process's, too."""
     (folder / "test.env").write_text("A=file\nB=file\nC=${A}\n")
     text = FLAT + "env_file: test.env\nsettings: { a: '${A}', b: '${B}', c: '${C}' }\n"
     config = load(text, environ={"A": "process"})
-    assert dict(config.agents[0].settings) == {"a": "process", "b": "file", "c": "${A}"}
+    assert dict(config.agents[0].settings) == {"a": "process", "b": "file", "c": "process"}
     assert (config.environment["A"], config.environment["B"]) == ("process", "file")
     assert folder / "test.env" in config.watched_files
 

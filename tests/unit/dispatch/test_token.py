@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from agenthost.config.model import Permissions
 from agenthost.dispatch.token import (
     GUEST_TOKEN_SECONDS,
-    LEEWAY_SECONDS,
     Credentials,
     TokenRefused,
     api_token,
@@ -154,15 +153,12 @@ def test_tokens_that_the_host_made_do_not_come_back_as_a_jobs(token: str) -> Non
         job_token(token, LISTENER, KEYS, room="r", identity="agent-1")
 
 
-def test_token_that_has_ended_is_refused() -> None:
-    """With some seconds of grace, for clocks that differ; one without an end is none of LiveKit's."""
-    now = int(time.time())
-    within = jwt.encode(SERVERS | {"exp": now - LEEWAY_SECONDS // 2}, KEYS.api_secret)
-    assert job_token(within, LISTENER, KEYS, room="r", identity="agent-1")
-    for end in (now - LEEWAY_SECONDS - 2, 0, None, "never"):
-        told = jwt.encode(SERVERS | {"exp": end}, KEYS.api_secret)
-        with pytest.raises(TokenRefused, match="has expired"):
-            job_token(told, LISTENER, KEYS, room="r", identity="agent-1")
+def test_token_that_has_ended_stays_one_that_has_ended() -> None:
+    """The server goes by its own clock; ours may be wrong by hours, and ends no call."""
+    ended = SERVERS | {"exp": int(time.time()) - 7200}
+    signed = job_token(jwt.encode(ended, KEYS.api_secret), LISTENER, KEYS, room="r", identity="agent-1")
+    told = jwt.decode(signed, KEYS.api_secret, algorithms=["HS256"], options={"verify_exp": False, "verify_aud": False})
+    assert told["exp"] == ended["exp"]
 
 
 def test_api_token_is_bound_to_the_room() -> None:

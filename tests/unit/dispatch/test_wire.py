@@ -9,7 +9,7 @@ from agenthost.dispatch import wire
 from agenthost.jobs import Accept, JobStatus, JobType, Reject
 from agenthost.logs.events import FIELDS
 from agenthost.logs.seldom import Seldom
-from agenthost.texts import encodable
+from agenthost.texts import cut, encodable
 from tests.support.any_text import any_text
 
 
@@ -110,7 +110,9 @@ def test_any_text_can_be_said(text: str, metadata: str, attributes: dict[str, st
         encodable(text),
         encodable(metadata),
     )
-    assert sent(wire.job_status("AJ_1", JobStatus.FAILED, text)).update_job.error == encodable(text)
+    assert sent(wire.job_status("AJ_1", JobStatus.FAILED, text)).update_job.error == cut(
+        encodable(text), wire.MAX_ERROR
+    )
     assert sent(wire.simulate_job(JobType.ROOM, text, text)).simulate_job.room.name == encodable(text)
     registered = sent(wire.register(agent_name=text, job_type=JobType.ROOM, deployment=text, version="1")).register
     assert (registered.agent_name, registered.deployment) == (encodable(text), encodable(text))

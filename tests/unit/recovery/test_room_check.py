@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 import pytest
 from livekit.protocol import agent_dispatch
 
+from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import RoomInfo
 from agenthost.logs.events import get_logger
+from agenthost.metrics import Metrics
 from agenthost.recovery.room_check import DoubtfulJob, RoomCheck, is_gone
 from agenthost.recovery.server_api import ServerApi
 from agenthost.testing.livekit_server import FakeLiveKitServer
@@ -28,7 +30,9 @@ def make_check(
     close: Callable[[str], None] = lambda job_id: None,
     terminate: Callable[[str], None] = lambda job_id: None,
 ) -> RoomCheck:
-    return RoomCheck(doubtful=lambda: jobs, close=close, terminate=terminate, log=get_logger("recovery"))
+    log = get_logger("recovery")
+    errors = InternalErrors(Metrics(), log)
+    return RoomCheck(doubtful=lambda: jobs, close=close, terminate=terminate, errors=errors, log=log)
 
 
 @pytest.mark.parametrize(
