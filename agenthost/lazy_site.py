@@ -25,7 +25,8 @@ _TURNS_TO_ACCEPT = 5
 class LazySite:
     """Serves what `make_app` makes on `listening`, a bound stream socket, which is closed with it.
 
-    `failed` is called with an error in answering a request, which is answered with 500, as any other is with its own.
+    `failed` is called with an error in answering a request, which is answered with 500, as any other is with its own,
+    and with one that kept the server from being made, which is tried again.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class LazySite:
                 return
             except OSError as error:
                 _log.warning("http cannot be served now (%s); tried again in %g s", error.strerror, _RETRY_SECONDS)
+            except Exception as error:
+                self._failed(error)
             try:
                 async with asyncio.timeout(_RETRY_SECONDS):
                     await self._stopped.wait()

@@ -76,7 +76,7 @@ class Connection:
             pinged = False
             match frame.type:
                 case aiohttp.WSMsgType.BINARY:
-                    return wire.decode(frame.data)
+                    return _decoded(frame.data)
                 case aiohttp.WSMsgType.TEXT:
                     return wire.Unreadable(error="text where the worker protocol is binary")
                 case _:
@@ -120,6 +120,13 @@ async def connect(session: aiohttp.ClientSession, address: ServerAddress) -> Con
     except (aiohttp.ClientError, OSError) as error:
         raise ConnectionLost(f"{address.shown} cannot be reached: {_reason(error)}") from None
     return Connection(socket, address.shown)
+
+
+def _decoded(data: bytes) -> ServerEvent:
+    try:
+        return wire.decode(data)
+    except Exception as error:  # one message: those before and after it, and the jobs of this socket, go on
+        return wire.Undecoded(error=error)
 
 
 def _refusal(error: aiohttp.WSServerHandshakeError, address: ServerAddress) -> Exception:

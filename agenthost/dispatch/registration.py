@@ -268,6 +268,8 @@ class Registration:
                 self._log.warning(
                     "message not understood", error=f"the server sent {event.error}", effect="it is ignored"
                 )
+            case wire.Undecoded():
+                raise event.error
             case wire.Pong():
                 self._receipts.answered(event.number)
             case wire.Registered():

@@ -85,7 +85,13 @@ class Unreadable(Struct, frozen=True, kw_only=True):
     error: str
 
 
-ServerEvent = Registered | Offer | Assigned | Terminated | Pong | Ignored | Unreadable
+class Undecoded(Struct, frozen=True, kw_only=True):
+    """A message that this host should have understood: `error` is its own fault."""
+
+    error: Exception
+
+
+ServerEvent = Registered | Offer | Assigned | Terminated | Pong | Ignored | Unreadable | Undecoded
 
 
 def decode(data: bytes) -> ServerEvent:

@@ -128,7 +128,8 @@ class Host:
         was_running = self._current.state is HostState.RUNNING
         self._current.state = HostState.DRAINING
         self.reloader.give_up()
-        self.fleet.load.report()
+        with self.errors.contained(InternalPart.TASK):  # it may be what has failed the host
+            self.fleet.load.report()
         jobs = len(self.fleet.jobs.accepted())
         if failure is not None and was_running:
             _log.error("host failed", exc_info=failure, effect="it drains, and ends when its last job has")

@@ -64,7 +64,7 @@ class Tasks:
         failures: deque[float] = deque(maxlen=MOST_FAILURES)
         while True:
             try:
-                await loop()
+                await _uncancelled(loop)
                 return
             except Exception as error:
                 self._errors.note(InternalPart.TASK, error)
@@ -84,3 +84,16 @@ class Tasks:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             failed(error)
+
+
+async def _uncancelled(loop: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run it. Raises RuntimeError where it ends cancelled and nobody has cancelled its task: something that it waited
+    for was, and a loop that ended of that would be missed by nobody."""
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        await loop()
+    except asyncio.CancelledError as error:
+        if task.cancelling():
+            raise
+        raise RuntimeError("what it waited for was cancelled") from error

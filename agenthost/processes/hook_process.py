@@ -75,7 +75,8 @@ class Hook:
     async def ask_load(self, active_jobs: int, *, seconds: float) -> LoadAnswer:
         """Raises ProcessFailed or TimeoutError; a slow load function is not reason enough to replace the process."""
         question = AskLoad(number=self.number(), active_jobs=active_jobs)
-        return await self._ask(question, LoadAnswer, seconds)
+        async with asyncio.timeout(seconds):  # the start included: whoever measures has other things to look at
+            return await self._ask(question, LoadAnswer, seconds)
 
     def number(self) -> int:
         """A number for the next question."""
@@ -125,7 +126,11 @@ class Hook:
         if self._starting is None or self._starting.done():
             self._starting = asyncio.get_running_loop().create_task(self._start())
             self._starting.add_done_callback(self._started)
-        return await asyncio.shield(self._starting)
+        starting = self._starting
+        await asyncio.wait({starting})
+        if starting.cancelled():  # by `close`: whoever waits is not cancelled with it
+            raise ProcessFailed("the hook process is not needed any more")
+        return starting.result()
 
     def _started(self, starting: "asyncio.Task[HookProcess]") -> None:
         if not starting.cancelled() and starting.exception() is None:

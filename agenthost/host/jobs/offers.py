@@ -19,7 +19,7 @@ from agenthost.host.jobs.admission import Admission
 from agenthost.host.jobs.job import Job, Reservation
 from agenthost.host.jobs.job_spec import JobSpec
 from agenthost.host.jobs.registry import JobRegistry
-from agenthost.host.jobs.running_job import RunningJob
+from agenthost.host.jobs.running_job import HOST_ERROR, RunningJob
 from agenthost.host.jobs.states import JobState, ServerMessage, expects
 from agenthost.host.load_control import LoadControl
 from agenthost.internal_errors import InternalErrors
@@ -223,7 +223,7 @@ class OfferHandler:
             self._jobs.withdraw(job, "another room was assigned than was offered")
             registration.report_job(job.id, JobStatus.FAILED, "another room was assigned than was offered")
         else:
-            self._jobs.start(job, self._run(job, event))
+            self._start(job, event)
 
     def terminated(self, job_id: str, registration: Registration) -> None:
         """The server ended the job."""
@@ -257,6 +257,16 @@ class OfferHandler:
             self._log.debug if ended is not None and message == ServerMessage.TERMINATION.value else self._log.warning
         )
         level("message not expected", message=message, job_id=job_id, state=state, effect="it changes nothing")
+
+    def _start(self, job: Job, event: wire.Assigned) -> None:
+        try:
+            running = self._run(job, event)
+        except Exception as error:
+            self._errors.note(InternalPart.JOB, error, job_id=job.id)
+            self._jobs.withdraw(job, HOST_ERROR)
+            job.registration.report_job(job.id, JobStatus.FAILED, f"agenthost: {error!r}")
+            return
+        self._jobs.start(job, running)
 
     def _refuse_late(self, offer: Offer, registration: Registration) -> None:
         """The server believes that a job runs here which does not: it is told, and the call can go to somebody else."""

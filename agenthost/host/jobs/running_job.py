@@ -72,6 +72,7 @@ class RunningJob:
         self._errors = errors
         self._log = log.bind(agent=spec.agent, job_id=spec.offer.job_id, room=spec.room)
         self._intent: StopIntent | None = None
+        self._replacing: asyncio.Future[JobProcess] | None = None
         self._times = JobTimes(started=time.monotonic(), heard=time.monotonic())
         self._acted: set[Concern] = set()
         self._token_at = time.monotonic()
@@ -119,8 +120,8 @@ class RunningJob:
 
     def stop_within(self, reason: str, seconds: float) -> None:
         """End it, everything together in `seconds`: the drain deadline or a second signal. Not if it has ended."""
-        if self.process.ended.done():
-            return
+        if self._started and self.process.ended.done():
+            return  # before its start it is given another process, and must hear of it all the same
         self.forced = True
         if self._intent is None:
             self._intend(StopIntent(reason=reason))
@@ -158,8 +159,8 @@ class RunningJob:
         took the job costs another process, not the job: no user code has seen it yet."""
         for attempt in range(1, LAUNCH_ATTEMPTS + 1):
             try:
-                if attempt > 1:
-                    self.process = await self._reserve()
+                if attempt > 1 and not await self._replace_process():
+                    return None
                 await self._launch_on(self.process, start_message(self.spec, self._guests.of(self.spec.room)))
                 return None
             except TokenRefused as error:
@@ -182,6 +183,22 @@ class RunningJob:
                 if attempt == LAUNCH_ATTEMPTS:
                     return JobOutcome(kind=OutcomeKind.CRASHED, reason="not started", error=str(error))
         return None
+
+    async def _replace_process(self) -> bool:
+        """False when the job is told to end before there is another. Raises ProcessFailed, TimeoutError."""
+        self._replacing = asyncio.ensure_future(self._reserve())
+        try:
+            await asyncio.wait({self._replacing}, timeout=self.spec.limits.init)
+        finally:
+            is_late = self._replacing.cancel()
+        if self._intent is not None and (is_late or self._replacing.cancelled()):
+            return False
+        if is_late:
+            raise TimeoutError
+        self.process = self._replacing.result()
+        if self._intent is not None:
+            self.process.discard()
+        return self._intent is None
 
     async def _launch_on(self, process: JobProcess, message: StartJob) -> None:
         """Raises ProcessFailed (another process may do it), InitFailure or TimeoutError (none would)."""
@@ -312,6 +329,8 @@ class RunningJob:
     def _intend(self, intent: StopIntent) -> None:
         self._enter_ending()
         self._intent = intent
+        if self._replacing is not None:
+            self._replacing.cancel()
 
     def _enter_ending(self) -> None:
         """The first to say that it shall end, the job itself included, makes its state ENDING."""

@@ -8,9 +8,11 @@ import time
 import psutil
 import pytest
 
+from agenthost.errors import ExitCode
 from agenthost.jobs import JobStatus
 from agenthost.testing.values import OfferOutcome
 from tests.support.agent_host import Start
+from tests.support.host import signal_again
 from tests.support.polling import poll
 
 WAITS = """
@@ -59,6 +61,24 @@ async def test_stopped_idle_process_costs_the_job_two_seconds(start_any: Start) 
     assert time.monotonic() - began < 3.0
     await agent.ended(job, JobStatus.SUCCESS)
     await poll(lambda: not psutil.pid_exists(idle), timeout=3, what="the stopped process lives")
+
+
+async def test_second_signal_reaches_a_job_that_waits_for_another_process(start: Start) -> None:
+    """Its first process hung, and so does the template that is to fork the next: it ends, and is not begun any more."""
+    agent = await start(WAITS, "num_idle_processes: 1\nlimits: { shutdown: 1s }")
+    [idle] = await agent.wait_idle(1, timeout=20)
+    os.kill(agent.template, signal.SIGSTOP)
+    os.kill(idle, signal.SIGSTOP)
+    job = await agent.offer()
+    await agent.host.wait_event("process failed", phase="launch")
+    agent.host.signal(signal.SIGTERM)
+    await agent.host.wait_event("draining", jobs=1)
+    await signal_again(agent.host, signal.SIGTERM)
+    await agent.ended(job, JobStatus.SUCCESS)
+    assert await agent.host.exit_code() == ExitCode.JOBS_ENDED
+    assert agent.host.events("job started") == []
+    [line] = agent.host.events("job ended")
+    assert (line.fields["outcome"], line.fields["reason"]) == ("stopped", "second signal")
 
 
 @pytest.mark.quiet
