@@ -32,8 +32,14 @@ class Action(Enum):
 
 class StartMethod(Enum):
     AUTO = "auto"
-    FORK = "fork"
     SPAWN = "spawn"
+
+
+class Imports(Enum):
+    """Who imports the user's code: every process, or the template they are forked from."""
+
+    OWN = "own"
+    SHARED = "shared"
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -164,6 +170,7 @@ class AgentConfig(Discreet, frozen=True, kw_only=True):
     env: Mapping[str, str]
     working_dir: Path
     start_method: StartMethod
+    imports: Imports
     unique_per_room: bool
     permissions: Permissions
     requests: Requests

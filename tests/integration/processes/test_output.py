@@ -42,7 +42,7 @@ async def entrypoint(ctx: JobContext) -> None:
 
 @pytest.mark.slow(9)
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("how", "start_method"), [("python", "fork"), ("native", "spawn")], indirect=["start_method"])
+@pytest.mark.parametrize(("how", "start_method"), [("python", "auto"), ("native", "spawn")], indirect=["start_method"])
 async def test_100_mb_of_output_stall_nobody_and_what_was_dropped_is_counted(
     start_any: Start, start_method: str, how: str
 ) -> None:
@@ -50,7 +50,7 @@ async def test_100_mb_of_output_stall_nobody_and_what_was_dropped_is_counted(
     agent = await start_any(CODE, "log_level: INFO")
     undisturbed = [await seconds_of_an_offer(agent) for _ in range(10)]
     quiet, _ = await agent.start_job("quiet")
-    megabytes = 100 if start_method == "fork" else 20  # the jobs that come meanwhile cost more than the flood
+    megabytes = 100 if start_method == "auto" else 20  # the jobs that come meanwhile cost more than the flood
     noisy, _ = await agent.start_job(f"{how} {megabytes}")
     seconds = []
     while not agent.host.events("job ended", job_id=noisy):
