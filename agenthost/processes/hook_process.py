@@ -123,10 +123,7 @@ class Hook:
         """The start has `init_seconds` of its own: who waits for it may give up, and it goes on for the next."""
         if self._process is not None and not self._process.ended.done():
             return self._process
-        if self._starting is None or self._starting.done():
-            self._starting = asyncio.get_running_loop().create_task(self._start())
-            self._starting.add_done_callback(self._started)
-        starting = self._starting
+        starting = self._begin()
         await asyncio.wait({starting})
         if starting.cancelled():  # by `close`: whoever waits is not cancelled with it
             raise ProcessFailed("the hook process is not needed any more")
@@ -145,9 +142,15 @@ class Hook:
 
     def _start_again(self) -> None:
         living = self._process is not None and not self._process.ended.done()
-        if not self._closed and not living and (self._starting is None or self._starting.done()):
+        if not self._closed and not living:
+            self._begin()
+
+    def _begin(self) -> "asyncio.Task[HookProcess]":
+        """The start that is under way, else a new one."""
+        if self._starting is None or self._starting.done():
             self._starting = asyncio.get_running_loop().create_task(self._start())
             self._starting.add_done_callback(self._started)
+        return self._starting
 
     async def _start(self) -> HookProcess:
         process = await start_process(

@@ -84,11 +84,6 @@ class Job:
         """The id of the agent whose code runs, or is to."""
         return self.target.id if self.running is None else self.running.spec.agent
 
-    def cancel_timers(self) -> None:
-        for timer in (self.waiting, self.deadline):
-            if timer is not None:
-                timer.cancel()
-
     @property
     def is_accepted(self) -> bool:
         """The server was told that this host runs it, and it has not ended."""
@@ -105,6 +100,11 @@ class Job:
             self.running.check(now)
         except Exception as error:
             self.running.fail(error)
+
+    def cancel_timers(self) -> None:
+        for timer in (self.waiting, self.deadline):
+            if timer is not None:
+                timer.cancel()
 
     def begin(self, running: RunningJob) -> None:
         """It is assigned, and runs; what it was told before holds."""

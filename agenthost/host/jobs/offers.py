@@ -253,9 +253,8 @@ class OfferHandler:
         job, ended = self._jobs.find(job_id), self._jobs.ended(job_id)
         state = job.state.value if job is not None else "ended" if ended is not None else "unknown"
         # the server tells of the end of every job, also of one that has ended by itself
-        level = (
-            self._log.debug if ended is not None and message == ServerMessage.TERMINATION.value else self._log.warning
-        )
+        is_usual = ended is not None and message == ServerMessage.TERMINATION.value
+        level = self._log.debug if is_usual else self._log.warning
         level("message not expected", message=message, job_id=job_id, state=state, effect="it changes nothing")
 
     def _start(self, job: Job, event: wire.Assigned) -> None:

@@ -38,7 +38,7 @@ MOST_ENDED = 1000
 """So many jobs that have ended are remembered: the server may say something more about them."""
 
 
-class EndedJob(Struct, frozen=True, kw_only=True):
+class PastJob(Struct, frozen=True, kw_only=True):
     """A job that was here. `ran`: it was assigned, and the server was told its outcome; else `why` it never was."""
 
     ran: bool
@@ -56,7 +56,7 @@ class JobRegistry:
         self._oom = oom
         self._log = log
         self._jobs: dict[str, Job] = {}
-        self._ended: OrderedDict[str, EndedJob] = OrderedDict()
+        self._ended: OrderedDict[str, PastJob] = OrderedDict()
         # Asked for several times an offer, so counted and not looked for: an offer costs the same among 500 jobs.
         self._agents: Counter[str] = Counter()
         self._receivers: Counter[str] = Counter()
@@ -99,7 +99,6 @@ class JobRegistry:
     def start(self, job: Job, running: RunningJob) -> None:
         """The server has assigned it: run it to its end."""
         self.move(job, JobState.STARTING)
-        job.times = replace(job.times, assigned=time.time())
         is_first = not self.running()
         job.begin(running)
         task = asyncio.get_running_loop().create_task(self._run(job, running))
@@ -126,7 +125,7 @@ class JobRegistry:
         job.cancel_timers()
         job.decided.set()
         self._ended.pop(job.id, None)
-        self._ended[job.id] = EndedJob(ran=ran, why=why)
+        self._ended[job.id] = PastJob(ran=ran, why=why)
         if len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
         for listener in self._listeners:
@@ -147,7 +146,7 @@ class JobRegistry:
     def find(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
 
-    def ended(self, job_id: str) -> EndedJob | None:
+    def ended(self, job_id: str) -> PastJob | None:
         """What became of a job that is here no more; None for one of long ago, or of another host."""
         return self._ended.get(job_id)
 

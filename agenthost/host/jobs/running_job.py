@@ -96,7 +96,8 @@ class RunningJob:
         try:
             outcome = await self._launch() or await self._ended()
         except Exception as error:
-            outcome = await self._ended_by(error)
+            self.fail(error)  # nobody else would end the process
+            outcome = await self._ended()
         with self._contained():
             self._report(outcome.status, outcome.error)
         with self._contained():
@@ -296,11 +297,6 @@ class RunningJob:
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────
 
     _traceback = ""
-
-    async def _ended_by(self, error: Exception) -> JobOutcome:
-        """The host's own error: nobody else would end the process."""
-        self.fail(error)
-        return await self._ended()
 
     async def _ended(self) -> JobOutcome:
         await self.process.ended
