@@ -8,10 +8,15 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agenthost.errors import EntrypointError
+
 if TYPE_CHECKING:
     from livekit import api
 
 T = TypeVar("T")
+
+SERVICES = ("room", "ingress", "egress", "sip", "agent_dispatch", "connector")
+"""Of LiveKitAPI, each with a token of its own."""
 
 
 class ApiAccess:
@@ -30,14 +35,15 @@ class ApiAccess:
 
     @property
     def client(self) -> "api.LiveKitAPI":
-        """The one client of this job. Needs a running loop."""
+        """The one client of this job. Needs a running loop. Raises EntrypointError where its token cannot be renewed:
+        it would fail an hour into a call."""
         if self._client is None:
             from livekit import api
 
             if self._key and self._secret:
                 self._client = api.LiveKitAPI(self._url, self._key, self._secret)
             else:
-                self._client = api.LiveKitAPI.with_token(self._token, self._url)
+                self._client = self._on_token(api.LiveKitAPI.with_token(self._token, self._url))
         return self._client
 
     def renew(self, token: str) -> None:
@@ -63,19 +69,33 @@ class ApiAccess:
         if self._client is not None:
             await self._client.aclose()
 
+    def _on_token(self, client: "api.LiveKitAPI") -> "api.LiveKitAPI":
+        try:
+            check_client(client, self._token)
+        except EntrypointError:
+            self.start(client.aclose(), "agenthost: close the client")
+            raise
+        return client
+
 
 def renew_client(client: "api.LiveKitAPI", token: str) -> None:
     """Let a client that was made with a token use another one from its next request on."""
-    # livekit-api has no public way to change the token of a client; its services read this at each request.
-    for service in (
-        client.room,
-        client.ingress,
-        client.egress,
-        client.sip,
-        client.agent_dispatch,
-        client.connector,
-    ):
-        service._token = token
+    # livekit-api 1.2.2 has no public way to change the token of a client; its services read this at each request:
+    # https://github.com/livekit/python-sdks/blob/main/livekit-api/livekit/api/_service.py
+    for name in SERVICES:
+        getattr(client, name)._token = token
+
+
+def check_client(client: "api.LiveKitAPI", token: str) -> None:
+    """Raises EntrypointError that names every service in which `renew_client` would not find the token."""
+    from livekit.api.version import __version__
+
+    lacking = [name for name in SERVICES if getattr(getattr(client, name, None), "_token", None) != token]
+    if lacking:
+        raise EntrypointError(
+            f"livekit-api {__version__} does not fit: there is no token to renew in its LiveKitAPI's "
+            f"{', '.join(lacking)}. Install a version that this agenthost was tried with, or a newer agenthost"
+        )
 
 
 async def delete_room(access: ApiAccess, name: str) -> "api.DeleteRoomResponse":

@@ -12,6 +12,7 @@ from livekit.agents.version import __version__
 from msgspec import Struct
 
 from agenthost.child.missing_packages import TRIED, untried
+from agenthost.context.api import SERVICES
 from agenthost.errors import EntrypointError
 from agenthost.logs.events import get_logger
 
@@ -101,6 +102,8 @@ PARTS = (
     Part(owner="livekit.agents.utils.http_context"),
     Part(owner="livekit.agents.telemetry.traces"),
     Part(owner="livekit.rtc._ffi_client:FfiClient", names=("_instance",)),
+    # the renewal of the token of a job without the key and secret
+    Part(owner="livekit.api:LiveKitAPI", names=SERVICES, assigned=("_token",)),
     # the session topic
     Part(owner="livekit.agents.voice.agent_session:AgentSession", looked_up=("RoomSessionTransport",)),
     Part(

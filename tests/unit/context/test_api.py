@@ -1,14 +1,18 @@
 """The server API on a minted token, against a server that writes down what it is sent."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from livekit import api
+from livekit.api.version import __version__
 
-from agenthost.context.api import ApiAccess, delete_room
+from agenthost.context.api import SERVICES, ApiAccess, delete_room
+from agenthost.errors import EntrypointError
 
 
 class Recorder:
@@ -59,6 +63,37 @@ async def test_token_renewed_before_the_first_use_is_the_one_used(recorder: tupl
     await access.client.room.list_rooms(api.ListRoomsRequest())
     await access.close()
     assert record.seen == [("/twirp/livekit.RoomService/ListRooms", "Bearer second")]
+
+
+async def test_livekit_api_without_the_token_to_renew_is_refused_at_the_first_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By version and service, every time it is asked for: its requests would be refused an hour into the call."""
+
+    class Renamed(api.LiveKitAPI):
+        """As a later version may be: two of its services keep the token under another name."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            for service in (self.room, self.sip):
+                service._bearer = vars(service).pop("_token")
+
+    monkeypatch.setattr(api, "LiveKitAPI", Renamed)
+    access = ApiAccess(url="ws://127.0.0.1", token="token")
+    for _ in range(2):
+        with pytest.raises(EntrypointError, match=rf"livekit-api {re.escape(__version__)} .* LiveKitAPI's room, sip\."):
+            _ = access.client
+    await asyncio.gather(*access.requests)
+    await access.close()
+
+
+async def test_every_service_of_a_client_is_renewed() -> None:
+    """One that a later livekit-api adds would go on with the first token."""
+    access = ApiAccess(url="ws://127.0.0.1", token="token")
+    assert {name.removeprefix("_") for name, part in vars(access.client).items() if hasattr(part, "_token")} == {
+        *SERVICES
+    }
+    await access.close()
 
 
 async def test_raw_pair_signs_its_own_requests(recorder: tuple[Recorder, str]) -> None:
