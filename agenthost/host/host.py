@@ -23,7 +23,7 @@ from agenthost.host.commands import Command, Failed, Started
 from agenthost.host.comparison import Read, reload_paths
 from agenthost.host.connector import HostConnector
 from agenthost.host.current import Current
-from agenthost.host.drain import drain
+from agenthost.host.drain import Drain
 from agenthost.host.fleet import Fleet
 from agenthost.host.host_status import host_status
 from agenthost.host.hosted_agent import HostedAgent
@@ -82,6 +82,7 @@ class Host:
         self.fleet: Fleet
         self._recovery: RecoveryView
         self._watcher: Watcher | None = None
+        self._drain: Drain | None = None
         self._current = Current(plan)
         self._first_plan = plan
         self._metrics = Metrics()
@@ -126,6 +127,7 @@ class Host:
     async def _end(self, failure: Exception | None) -> ExitCode:
         """Take nothing new, and wait for what is there."""
         was_running = self._current.state is HostState.RUNNING
+        self._drain = Drain(self.fleet.jobs, self._commands, self.errors, signals=0 if failure is not None else 1)
         self._current.state = HostState.DRAINING
         self.reloader.give_up()
         with self.errors.contained(InternalPart.TASK):  # it may be what has failed the host
@@ -134,10 +136,12 @@ class Host:
         if failure is not None and was_running:
             _log.error("host failed", exc_info=failure, effect="it drains, and ends when its last job has")
         if failure is None or jobs:
-            hint = {"hint": "they end by themselves; another signal ends them now"} if jobs else {}
+            another = "another signal ends" if failure is None else "two signals end"
+            hint = {"hint": f"they end by themselves; {another} them now"} if jobs else {}
             _log.bind(**hint).info("draining", jobs=jobs)
-        code = await drain(self.fleet.jobs, self._commands)
+        await self._drain.run()
         await self._recovery.recovery.settle()
+        code = self._drain.end()
         if failure is not None and not was_running:
             raise failure
         return ExitCode.FAILURE if failure is not None else code
@@ -164,8 +168,9 @@ class Host:
 
     def stop(self, *, now: bool) -> None:
         """As the first signal; `now`: as the second."""
-        signals = {HostState.STARTING: 1, HostState.RUNNING: 2 if now else 1}.get(self._current.state, 1 if now else 0)
-        for _ in range(signals):
+        heard = self._drain.signals if self._drain is not None else 0
+        wanted = 2 if now and self._current.state is not HostState.STARTING else 1
+        for _ in range(max(wanted - heard, 1 if now else 0)):
             self._commands.put_nowait(Signalled.TERMINATE)
 
     @contextlib.asynccontextmanager

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from agenthost.control.client import ControlClient
+from agenthost.control.location import default_path
 from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
 from tests.support.broken_host import ERROR, SWITCH, broken
-from tests.support.host import HostProcess, write_agent
+from tests.support.host import HostProcess, signal_again, write_agent
 from tests.support.polling import poll
 from tests.support.protocols import RunHost
 
@@ -80,7 +82,9 @@ def stage(run_host: RunHost, tmp_path: Path, fake_server: FakeLiveKitServer) -> 
     """`await stage("module:name")`: a host whose function of that name can be broken."""
 
     async def make(target: str) -> Stage:
-        host = await run_host(write_agent(tmp_path, CODE, YAML), server=fake_server, under=broken(target))
+        environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+        folder = write_agent(tmp_path, CODE, YAML)
+        host = await run_host(folder, server=fake_server, under=broken(target), env=environ)
         await host.wait_event("registered")
         return Stage(host, fake_server, tmp_path)
 
@@ -99,6 +103,51 @@ async def test_loop_that_fails_again_and_again_drains_the_host(stage: Make) -> N
     await one.ends(job, "r")
     assert await one.host.exit_code() == 1
     assert ERROR in one.host.output()
+
+
+async def test_first_signal_to_a_host_that_failed_ends_no_call(stage: Make) -> None:
+    """Whoever stops it does not know that it drains already: calls go on, and the second signal is the second."""
+    one = await stage("agenthost.host.load_control:LoadControl.report")
+    quick, slow = await one.start("quick"), await one.start("slow")
+    one.harm()
+    await one.host.wait_event("draining", jobs=2, timeout=20)
+    one.host.signal(signal.SIGTERM)
+    await one.host.wait_event("draining already", jobs=2)
+    await one.ends(quick, "quick")
+    await signal_again(one.host, signal.SIGTERM)
+    await one.host.wait_event("ending jobs", jobs=1)
+    await one.host.wait_event("job ended", job_id=slow, reason="second signal")
+    assert await one.host.exit_code() == 1
+
+
+async def test_stop_now_of_a_host_that_failed_ends_its_calls(stage: Make, tmp_path: Path) -> None:
+    """It is the second signal, whether or not there was a first; a `stop` before it ends none."""
+    one = await stage("agenthost.host.load_control:LoadControl.report")
+    control = ControlClient(default_path(tmp_path / "agenthost.yaml", {"XDG_RUNTIME_DIR": str(tmp_path)}))
+    job = await one.start("r")
+    one.harm()
+    await one.host.wait_event("draining", jobs=1, timeout=20)
+    await asyncio.to_thread(control.stop, now=False)
+    await one.host.wait_event("draining already", jobs=1)
+    assert one.host.events("ending jobs") == []
+    await asyncio.to_thread(control.stop, now=True)
+    await one.host.wait_event("job ended", job_id=job, reason="second signal")
+    assert one.host.events("killing jobs") == []
+
+
+async def test_signal_that_fails_inside_the_host_is_not_the_last_one_heard(stage: Make) -> None:
+    """One job that cannot be ended costs no other its end, and the next signal is heard."""
+    one = await stage("agenthost.host.jobs.job:Job.stop_within")
+    jobs = [await one.start("r"), await one.start("s")]
+    one.host.signal(signal.SIGTERM)
+    await one.host.wait_event("draining", jobs=2)
+    one.harm()
+    await signal_again(one.host, signal.SIGTERM)
+    for job in jobs:
+        await one.host.wait_event("internal error", part="job", job_id=job)
+    await signal_again(one.host, signal.SIGTERM)
+    await one.host.wait_event("killing jobs", jobs=2)
+    assert await one.host.exit_code() == 3
 
 
 async def test_failing_loop_of_a_host_that_drains_is_told(stage: Make) -> None:
