@@ -17,6 +17,8 @@ from agenthost.signals import Signalled
 
 _log = get_logger("host")
 
+_SAID = {1: "draining already", 2: "ending jobs"}  # by the number of the signal; "killing jobs" from the third on
+
 
 class Drain:
     """`signals` is how many were counted: one when it begins, none where it is the host that failed."""
@@ -84,6 +86,3 @@ class Drain:
             job.running.kill("third signal")
         else:
             self._jobs.withdraw(job, "third signal")
-
-
-_SAID = {1: "draining already", 2: "ending jobs"}
