@@ -90,7 +90,7 @@ async def run_host(tmp_path: Path) -> AsyncIterator[RunHost]:
         yield run
 
 
-@pytest.fixture(params=["fork", "spawn"])
+@pytest.fixture(params=["auto", "spawn"])
 def start_method(request: pytest.FixtureRequest) -> str:
     """How processes are made: every test that asks for it runs once with each."""
     method: str = request.param

@@ -1,14 +1,15 @@
-"""`AgentCode`: an agent's user code, imported and checked. A template loads it once; its forks inherit it."""
+"""`AgentCode`: an agent's user code, imported and checked. Runs in each process; in the template where it is shared."""
 
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from agenthost.child.deferred_filters import DeferredFilters
+from agenthost.child.deferred_filters import FILTERS, DeferredFilters
 from agenthost.child.entrypoint import Entrypoint, as_awaitable, as_callable, resolve
 from agenthost.child.framework import Framework, find_framework
-from agenthost.ipc.messages import TemplateSpec
+from agenthost.child.user_modules import claim
+from agenthost.ipc.messages import CodeSpec
 
 UserFunction = Callable[..., Any]
 
@@ -22,42 +23,46 @@ _LOAD = "a load function takes nothing, or the number of active jobs, and return
 class AgentCode(Struct, frozen=True, kw_only=True):
     """None: neither the file nor the code names one. `framework` is what the code is written for, if not agenthost.
 
-    `filters` are the audio filters its import asked for; a process that runs a job loads them.
+    `filters` are the audio filters that imports asked for; a process that runs a job loads them.
     """
 
-    spec: TemplateSpec
+    spec: CodeSpec
     entrypoint: Entrypoint
     framework: Framework | None = None
-    filters: DeferredFilters = field(default_factory=DeferredFilters)
+    filters: DeferredFilters = FILTERS
     prewarm: UserFunction | None = None
     session_end: UserFunction | None = None
     handler: UserFunction | None = None
     load: UserFunction | None = None
 
 
-def load_code(spec: TemplateSpec) -> AgentCode:
+def load_code(spec: CodeSpec) -> AgentCode:
     """Import everything that `spec` names. Raises EntrypointError for the first thing that cannot be used.
 
     Environment, working directory and sys.path must be the agent's already. The callables may be sync or async,
     but the entrypoint and the handler must be awaitable.
     """
-    filters = DeferredFilters()
-    with filters:
-        framework, entrypoint = _entrypoint(spec.entrypoint)
-        code = AgentCode(
-            spec=spec,
-            entrypoint=entrypoint,
-            framework=framework,
-            filters=filters,
-            prewarm=_function(spec.prewarm, (1,), _PREWARM),
-            session_end=_function(spec.session_end, (1,), _SESSION_END),
-            handler=_handler(spec.handler),
-            load=_function(spec.load, (0, 1), _LOAD),
-        )
-        if framework is None:
-            return code
-        framework.prepare()
-        return framework.complete(code)
+    claim(one for one in (spec.entrypoint, spec.prewarm, spec.session_end, spec.handler, spec.load) if one)
+    with FILTERS:
+        framework, entrypoint = _entrypoint(spec)
+        return complete_code(spec, framework, entrypoint)
+
+
+def complete_code(spec: CodeSpec, framework: Framework | None, entrypoint: Entrypoint) -> AgentCode:
+    """The entrypoint, with what else the file names. Raises EntrypointError."""
+    code = AgentCode(
+        spec=spec,
+        entrypoint=entrypoint,
+        framework=framework,
+        prewarm=_function(spec.prewarm, (1,), _PREWARM),
+        session_end=_function(spec.session_end, (1,), _SESSION_END),
+        handler=_handler(spec.handler),
+        load=_function(spec.load, (0, 1), _LOAD),
+    )
+    if framework is None:
+        return code
+    framework.prepare()
+    return framework.complete(code)
 
 
 def reported(code: AgentCode) -> dict[str, Any] | None:
@@ -65,11 +70,12 @@ def reported(code: AgentCode) -> dict[str, Any] | None:
     return None if code.framework is None else code.framework.values.encode()
 
 
-def _entrypoint(reference: str) -> tuple[Framework | None, Entrypoint]:
+def _entrypoint(spec: CodeSpec) -> tuple[Framework | None, Entrypoint]:
+    reference = spec.entrypoint
     if not reference:
         return None, _only_routes
     found = resolve(reference) if ":" in reference else None
-    framework = find_framework(found, reference)
+    framework = find_framework(found, spec)
     if framework is not None:
         return framework, framework.entrypoint
     return None, as_awaitable(found, reference, wanted=_ENTRYPOINT)

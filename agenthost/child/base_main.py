@@ -2,7 +2,9 @@
 
 Imports livekit.rtc (with this module) and the modules of `preload` once for all agents, then forks agent templates and
 nothing else.
-It has one thread (OPENBLAS_NUM_THREADS=1 keeps numpy from starting its pool; asserted before the first fork).
+It has one thread (OPENBLAS_NUM_THREADS=1 keeps numpy from starting its pool; asserted before the first fork). Where
+every interpreter has more from its start on (`sitecustomize`, a profiler, a debugger), it says so and ends: there
+processes are spawned.
 
 While it imports it dies with the host by PDEATHSIG, since it hears nothing; from then on by the end of its socket,
 because it still has to kill what the host left behind.
@@ -25,7 +27,8 @@ from agenthost.child.template_main import run_template
 from agenthost.child.thread_watch import ThreadWatch
 from agenthost.child.user_errors import describe_failure
 from agenthost.child.user_modules import user_modules
-from agenthost.ipc.messages import PACKET_BYTES, BaseSpec, ForkProcess, InitFailed, TemplateReady, decode, encode
+from agenthost.errors import EntrypointError
+from agenthost.ipc.messages import PACKET_BYTES, BaseSpec, ForkProcess, TemplateReady, decode, encode
 
 CONTROL_FD = 3
 
@@ -41,6 +44,7 @@ def main() -> int:
     control.set_inheritable(False)
     began = time.monotonic()
     watch = ThreadWatch()
+    from_the_start = watch.culprits()
     try:
         _prepare_for_all()
         warm = time.monotonic()
@@ -49,27 +53,31 @@ def main() -> int:
             return 0
         kernel.forget_variables(spec.forget)
         began += time.monotonic() - warm  # the host is busy with other things, a LiveKit server to be built among them
+        if from_the_start:
+            control.send(encode(TemplateReady(pid=0, import_seconds=0.0, threads=from_the_start)))
+            return 0
         with watch:
             _preload(spec)
+        _check_threads(watch)
     except BaseException as error:
         control.send(encode(describe_failure("preload", error)))
-        return 1
-    if culprits := watch.culprits():
-        reason = "preload may not start threads: the base template forks. Found " + "; ".join(culprits)
-        control.send(encode(InitFailed(phase="preload", error="ThreadStarted", message=reason)))
         return 1
     gc.collect()
     gc.freeze()
     kernel.outlive_parent()
 
-    def run(request: ForkProcess, descriptors: Descriptors) -> int:
-        return run_template(request, descriptors, host_pid=arguments.host_pid, host_id=arguments.host_id)
+    def run(_: ForkProcess, descriptors: Descriptors) -> int:
+        return run_template(descriptors, host_pid=arguments.host_pid, host_id=arguments.host_id)
 
-    server = ForkServer(
-        control, host_pid=arguments.host_pid, host_id=arguments.host_id, run=run, obstacle=lambda: _obstacle(watch)
-    )
+    server = ForkServer(control, host_pid=arguments.host_pid, host_id=arguments.host_id, run=run)
     server.report(TemplateReady(pid=0, import_seconds=time.monotonic() - began, modules=user_modules()))
     return server.serve()
+
+
+def _check_threads(watch: ThreadWatch) -> None:
+    if culprits := watch.culprits():
+        found = "; ".join(culprits)
+        raise EntrypointError(f"preload may not start threads: the base template forks. Found {found}")
 
 
 def _prepare_for_all() -> None:
@@ -100,10 +108,6 @@ def _preload(spec: BaseSpec) -> None:
     write_no_bytecode_of_users()
     for module in spec.preload:
         importlib.import_module(module)
-
-
-def _obstacle(watch: ThreadWatch) -> str:
-    return "; ".join(watch.culprits())
 
 
 if __name__ == "__main__":

@@ -35,3 +35,7 @@ class DeferredFilters:
         for instance, arguments, options in self._wanted:
             self._original(instance, *arguments, **options)
         self._wanted.clear()
+
+
+FILTERS = DeferredFilters()
+"""Those of this process: what its template's libraries asked for, and its own code."""

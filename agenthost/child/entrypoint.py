@@ -17,7 +17,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from agenthost.child.missing_packages import hint
-from agenthost.child.run_app import RunAppCalled, intercepted_run_app
+from agenthost.child.run_app import RunAppCalled, answer_run_app
 from agenthost.child.user_errors import error_text, traceback_text, user_place, written_at
 from agenthost.context.calls import takes
 from agenthost.errors import EntrypointError
@@ -72,8 +72,8 @@ def as_callable(found: object, reference: str, *, arguments: tuple[int, ...], wa
 def import_module(name: str, reference: str) -> ModuleType:
     """The module `name`, for `reference`. Raises EntrypointError as `resolve` does."""
     try:
-        with intercepted_run_app():
-            return importlib.import_module(name)
+        answer_run_app()
+        return importlib.import_module(name)
     except RunAppCalled as called:
         file, line = user_place(called)
         told = _RUN_APP.format(reference=reference, name=name, script=f"{name.replace('.', '/')}.py")
@@ -81,9 +81,9 @@ def import_module(name: str, reference: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if _is_prefix(error.name or "", name) and not _ran_user_code(error.__traceback__):
             raise EntrypointError(_module_missing(error, reference)) from None
-        raise _import_failed(name, reference, error) from error
+        raise import_failed(name, reference, error) from error
     except BaseException as error:
-        raise _import_failed(name, reference, error) from error
+        raise import_failed(name, reference, error) from error
 
 
 def _wrong_kind(function: object, told: str) -> EntrypointError:
@@ -91,7 +91,8 @@ def _wrong_kind(function: object, told: str) -> EntrypointError:
     return EntrypointError(told, file=file, line=line)
 
 
-def _import_failed(name: str, reference: str, error: BaseException) -> EntrypointError:
+def import_failed(name: str, reference: str, error: BaseException) -> EntrypointError:
+    """What importing `name` for `reference` raised, for whoever wrote that."""
     told = f"`{reference}`: importing `{name}` failed with {error_text(error)}"
     if advice := hint(error):
         told = f"{told}; {advice}"

@@ -43,10 +43,7 @@ Run = Callable[[ForkProcess, Descriptors], int]
 
 
 class ForkServer:
-    """Serves the requests that arrive on `control`; `run` is what each new process does.
-
-    `obstacle` returns why forking is not safe now (a thread was started), "" when it is.
-    """
+    """Serves the requests that arrive on `control`; `run` is what each new process does."""
 
     def __init__(
         self,
@@ -55,13 +52,11 @@ class ForkServer:
         host_pid: int,
         host_id: str,
         run: Run,
-        obstacle: Callable[[], str],
     ) -> None:
         self._control = control
         self._host_pid = host_pid
         self._host_id = host_id
         self._run = run
-        self._obstacle = obstacle
         self._dismissed = False
 
     def send(self, message: Message) -> None:
@@ -86,7 +81,7 @@ class ForkServer:
         return 0
 
     def _receive(self) -> tuple[ForkProcess, Descriptors] | None:
-        packet, received, _, _ = socket.recv_fds(self._control, PACKET_BYTES, 4)
+        packet, received, _, _ = socket.recv_fds(self._control, PACKET_BYTES, 5)
         if not packet:
             return None
         request = decode(packet)
@@ -104,9 +99,8 @@ class ForkServer:
 
     def _fork(self, request: ForkProcess, descriptors: Descriptors) -> Forked | ForkRefused:
         number = request.number
-        obstacle = self._obstacle()
-        if obstacle:
-            return ForkRefused(number=number, reason=obstacle)
+        if (threads := kernel.thread_count() or 1) > 1:  # whatever a handler of `os.register_at_fork` did
+            return ForkRefused(number=number, reason=f"forking is not safe: there are {threads - 1} other threads")
         try:
             pid = fork_detached(
                 lambda: self._prepare(request, descriptors), lambda: self._run(request, descriptors), self._host_pid

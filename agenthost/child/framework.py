@@ -15,7 +15,7 @@ from agenthost.child.missing_packages import VOICE
 from agenthost.code_values import CodeValues
 from agenthost.errors import EntrypointError
 from agenthost.ipc.channel import BlockingChannel
-from agenthost.ipc.messages import GuestSeen, StartJob
+from agenthost.ipc.messages import CodeSpec, GuestSeen, StartJob
 
 if TYPE_CHECKING:
     from agenthost.child.agent_code import AgentCode
@@ -82,30 +82,34 @@ class Framework(Protocol):
         """`code` with the functions that the user's own objects name, where the file names none."""
 
     def prepare(self) -> None:
-        """Load what all processes can share. Runs once, in the template, after the import of the user's code."""
+        """Load what the code asks for besides, and what no template has prepared. After the import of that code."""
 
     def runner(self, code: "AgentCode", userdata: dict[str, Any]) -> JobRunner:
         """For one process; `userdata` is what a shared prewarm left, else empty."""
 
 
-def find_framework(found: object | None, reference: str) -> Framework | None:
+def prepare_framework() -> None:
+    """Load what all processes of a template can share, once it has imported the framework's library."""
+    if "livekit.agents" in sys.modules:
+        from agenthost.voice.door import prepare
+
+        prepare()
+
+
+def find_framework(found: object | None, spec: CodeSpec) -> Framework | None:
     """The framework that `found` is written for; None for code of our own kind.
 
-    `found` None: the reference names a module or a script alone, in which only livekit-agents can be meant. Raises
+    `found` None: the entrypoint names a module or a script alone, in which only livekit-agents can be meant. Raises
     EntrypointError where that is not installed, or what is found cannot be used.
     """
     if found is None:
-        if importlib.util.find_spec("livekit.agents") is None:
-            raise EntrypointError(
-                f"`{reference}` names no attribute, which only code for livekit-agents can do, and that is not "
-                f"installed: write `module:attribute`, or install it with `{VOICE}`"
-            )
+        _need_framework(spec.entrypoint)
     elif "livekit.agents" not in sys.modules:
         return None
     # Late, so that processes of agents that have nothing to do with it carry nothing of it.
     from agenthost.voice.door import find
 
-    return find(found, reference)
+    return find(found, spec)
 
 
 def session_topic(start: StartJob, *, say: Callable[[GuestSeen], None]) -> SessionTopic | None:
@@ -115,3 +119,22 @@ def session_topic(start: StartJob, *, say: Callable[[GuestSeen], None]) -> Sessi
     from agenthost.voice.door import open_topic
 
     return open_topic(start, say=say)
+
+
+def handed_over(agent: object, spec: CodeSpec) -> "tuple[AgentCode, bytes]":
+    """What a script's main process has for its host, and for the jobs (`CodeSpec.functions`).
+
+    `agent` is what it runs, or its own module, to be searched for one. Raises EntrypointError.
+    """
+    _need_framework(spec.entrypoint)
+    from agenthost.voice.door import take
+
+    return take(agent, spec)
+
+
+def _need_framework(reference: str) -> None:
+    if importlib.util.find_spec("livekit.agents") is None:
+        raise EntrypointError(
+            f"`{reference}` names no attribute, which only code for livekit-agents can do, and that is not "
+            f"installed: write `module:attribute`, or install it with `{VOICE}`"
+        )

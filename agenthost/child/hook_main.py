@@ -6,7 +6,7 @@ wrong becomes an answer with a detail; hanging is the host's to notice.
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from numbers import Real
 from typing import Any
 
@@ -33,14 +33,14 @@ from agenthost.logs.events import get_logger
 log = get_logger("hook")
 
 
-def run_hook_process(channel: BlockingChannel, code: AgentCode, modules: tuple[str, ...] = ()) -> int:
+def run_hook_process(channel: BlockingChannel, code: AgentCode, *, report: Callable[[], Ready] = Ready) -> int:
     """Say Ready and answer until the host closes the channel or sends StopJob; returns the exit code.
 
-    `modules` are reported with it, where this process has imported the code itself.
+    `report` makes the Ready.
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    channel.send(Ready(modules=modules))
+    channel.send(report())
     task = loop.create_task(Hook(code).run(channel), name="agenthost: hook")
     while not task.done():
         try:

@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from agenthost.child.agent_code import AgentCode, UserFunction, reported
+from msgspec.structs import replace
+
+from agenthost.child.agent_code import AgentCode, UserFunction
 from agenthost.child.exit_functions import run_exit_functions
 from agenthost.child.framework import JobRunner, Run
 from agenthost.child.job_run import JobRun
 from agenthost.child.native_proxy import route_native_library
 from agenthost.child.rehearsal import rehearse
 from agenthost.child.user_errors import describe_failure
-from agenthost.child.user_modules import user_modules
 from agenthost.context.job_process import JobProcess
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import LogLevels, Ready, Reserved, StartJob, StopJob
@@ -29,14 +30,20 @@ log = get_logger("job")
 
 
 def run_job_process(
-    channel: BlockingChannel, code: AgentCode, userdata: dict[str, Any], *, init_began: float | None = None
+    channel: BlockingChannel,
+    code: AgentCode,
+    userdata: dict[str, Any],
+    *,
+    began: float | None = None,
+    report: Callable[[], Ready] = Ready,
 ) -> int:
     """Prewarm, wait for one job, run it; returns the exit code. The caller leaves the process with `os._exit`.
 
-    `userdata` is what a shared prewarm left, else empty. `init_began` (time.monotonic(), default: now) is from when
-    the time to get ready counts. Sends InitFailed and returns 1 when prewarm raises.
+    `userdata` is what a shared prewarm left, else empty. `began` (time.monotonic(), default: now) is from when the
+    time to get ready counts; `report` is what the host is told then. Sends InitFailed and returns 1 when prewarm
+    raises.
     """
-    began = time.monotonic() if init_began is None else init_began
+    began = time.monotonic() if began is None else began
     runner = _runner(code, userdata)
     try:
         code.filters.load()
@@ -44,13 +51,7 @@ def run_job_process(
     except BaseException as error:  # SystemExit too: the host must hear why this process cannot serve
         channel.send(describe_failure("prewarm", error))
         return 1
-    spawned = init_began is not None
-    seconds = time.monotonic() - began
-    channel.send(
-        Ready(init_seconds=seconds, code=reported(code), modules=user_modules())
-        if spawned
-        else Ready(init_seconds=seconds)
-    )
+    channel.send(replace(report(), init_seconds=time.monotonic() - began))
     loop = loop or asyncio.new_event_loop()
     runner.settle(loop, called=lambda: channel.wait(0))
     start = _wait_for_job(channel, lambda: runner.brace(loop, called=lambda: channel.wait(0)))

@@ -20,12 +20,13 @@ from agenthost.ipc.messages import ForkProcess
 
 
 class Descriptors(Struct, frozen=True):
-    """What the host sent along with a fork request, in this order."""
+    """What the host sent along with a fork request, in this order; `file` where one came along."""
 
     channel: int
     stdout: int
     stderr: int
     log: int
+    file: int | None = None
 
     @classmethod
     def of(cls, received: Sequence[int]) -> "Descriptors":
@@ -35,8 +36,9 @@ class Descriptors(Struct, frozen=True):
         return cls(*received)
 
     def close(self) -> None:
-        for descriptor in (self.channel, self.stdout, self.stderr, self.log):
-            os.close(descriptor)
+        for descriptor in (self.channel, self.stdout, self.stderr, self.log, self.file):
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def wait_for_host(intermediate: int, host_pid: int) -> None:

@@ -18,7 +18,7 @@ from agenthost.child.job_run import JobRun
 from agenthost.context.job_context import JobContext
 from agenthost.context.job_process import JobProcess
 from agenthost.ipc.channel import BlockingChannel, frame
-from agenthost.ipc.messages import StartJob, TemplateSpec, decode, encode
+from agenthost.ipc.messages import CodeSpec, StartJob, decode, encode
 
 WARM_UP_RUNS = 20  # CPython 3.11 has specialised a function after 8 calls and its instructions after some more
 
@@ -27,9 +27,7 @@ async def _entrypoint(_ctx: JobContext) -> None:
     """The job of a rehearsal: it returns without having connected."""
 
 
-STAND_IN = AgentCode(
-    spec=TemplateSpec(agent="", generation=0, env={}, working_dir="", path=(), entrypoint=""), entrypoint=_entrypoint
-)
+STAND_IN = AgentCode(spec=CodeSpec(entrypoint=""), entrypoint=_entrypoint)
 _START = StartJob(
     job_id="",
     job=b"",

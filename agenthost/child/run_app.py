@@ -1,74 +1,100 @@
-"""`cli.run_app(…)` of livekit-agents, called while user code is imported: heard, and nothing is run. Runs in templates.
+"""`cli.run_app(…)` and `AgentServer.run()` of livekit-agents, called by user code: answered by us, in every process.
 
-Their function would read the command line of our process and take it over. livekit-agents may not be imported yet when
-the user's import begins, and for code of our own it never is: then its module is waited for, not imported.
+Theirs would read the command line of our process, or register a worker of their own beside the host's. In a script's
+main process the answer is the door to the host (`main_process.py`); everywhere else nothing is run. livekit-agents may
+not be imported yet, and for code of our own it never is: then its modules are waited for, not imported.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, Protocol
 
-_PACKAGE = "livekit.agents.cli"
-_NAMES = (_PACKAGE, "livekit.agents.cli.cli")  # the package has the function from its module
+_SERVERS = "livekit.agents.worker"
+_PLACES = (  # the package has the function from its module
+    ("livekit.agents.cli", "run_app"),
+    ("livekit.agents.cli.cli", "run_app"),
+    (_SERVERS, "AgentServer"),
+)
 
 
 class RunAppCalled(BaseException):
-    """What `cli.run_app(agent)` raises meanwhile; no `except Exception` of the user's keeps it."""
+    """What `cli.run_app(agent)` raises where nothing is run; no `except Exception` of the user's keeps it."""
 
     def __init__(self, agent: object) -> None:
-        super().__init__("cli.run_app(…)")
+        super().__init__("cli.run_app(…) in a process that is no main process: nothing is run")
         self.agent = agent
 
 
-@contextmanager
-def intercepted_run_app() -> Iterator[None]:
-    """While it lasts `cli.run_app` raises RunAppCalled, whichever way the code came by the function."""
-    replaced: list[tuple[ModuleType, Any]] = []
+class Answer(Protocol):
+    """What the two come to: `agent` is an AgentServer or WorkerOptions, or whatever else they were given."""
 
-    def replace() -> None:
-        for name in _NAMES:
-            module = sys.modules.get(name)
-            if module is not None and hasattr(module, "run_app"):
-                replaced.append((module, module.run_app))
-                setattr(module, "run_app", _run_app)  # noqa: B010  an assignment is not allowed to a module
+    def run_app(self, agent: object) -> None:
+        """For `cli.run_app(agent)`, from any thread."""
 
-    finder = _Awaiting(replace)
-    if _PACKAGE in sys.modules:
-        replace()
-    else:
-        sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        if finder in sys.meta_path:
-            sys.meta_path.remove(finder)
-        for module, original in replaced:
-            setattr(module, "run_app", original)  # noqa: B010
+    async def run(self, agent: object) -> None:
+        """For `await agent.run()`, on any loop."""
 
 
-def _run_app(agent: object = None, *_: object, **__: object) -> NoReturn:
-    raise RunAppCalled(agent)
+class Refusal:
+    """Nothing is run: the caller stops there."""
+
+    def run_app(self, agent: object) -> None:
+        raise RunAppCalled(agent)
+
+    async def run(self, agent: object) -> None:
+        raise RunAppCalled(agent)
+
+
+_answer: Answer = Refusal()
+
+
+def answer_run_app(answer: Answer | None = None) -> None:
+    """From now on `answer` is who they call in this process, whichever way the code came by them; None: a Refusal."""
+    global _answer
+    if answer is not None:
+        _answer = answer
+    for module, _ in _PLACES:
+        if module in sys.modules:
+            _replace(sys.modules[module])
+    if not any(isinstance(finder, _Awaiting) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Awaiting())
+
+
+def _run_app(agent: object = None, *_: object, **__: object) -> None:
+    _answer.run_app(agent)
+
+
+async def _run(agent: object, *_: object, **__: object) -> None:
+    await _answer.run(agent)
+
+
+def _replace(module: ModuleType) -> None:
+    for place, name in _PLACES:
+        found = getattr(module, name, None) if module.__name__ == place else None
+        if found is None:
+            continue
+        owner, attribute, ours = (found, "run", _run) if place == _SERVERS else (module, name, _run_app)
+        setattr(owner, attribute, ours)
 
 
 class _Awaiting:
-    """A finder that finds what Python would, and has `then` called right after the package is imported."""
-
-    def __init__(self, then: Callable[[], None]) -> None:
-        self._then = then
+    """A finder that finds what Python would, and has the names replaced right after their module is imported."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name == _PACKAGE else None
+        if not any(name == place for place, _ in _PLACES):
+            return None
+        spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
+            execute: Callable[[ModuleType], None] = spec.loader.exec_module
 
-            def execute_and_tell(module: ModuleType) -> None:
+            def execute_and_replace(module: ModuleType) -> None:
                 execute(module)
-                self._then()
+                _replace(module)
 
-            setattr(spec.loader, "exec_module", execute_and_tell)  # noqa: B010  the loader of this one module
+            loader: Any = spec.loader
+            loader.exec_module = execute_and_replace  # of this one module
         return spec

@@ -1,7 +1,7 @@
-"""Who started a thread, or the livekit FFI, while user code was imported: the reason why a template may not fork.
+"""Who started a thread, or the livekit FFI, while something was imported: the reason why a template may not fork.
 
-Runs in an agent template (and, for the message, in `validate --import`). A fork copies one thread only; whatever the
-others held stays locked for ever in the child, so a template with a second thread never forks unless told to.
+Runs in templates (and, for the message, in `validate --import`). A fork copies one thread only; whatever the others
+held stays locked for ever in the child, so a template with a second thread never forks.
 """
 
 import builtins
@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from agenthost import kernel
+from agenthost.child.user_modules import is_users
 
 _SETTLE_SECONDS = 0.02
 
@@ -24,6 +25,7 @@ class ThreadWatch:
         self._python: dict[int, str] = {}
         self._native: list[str] = []
         self._ffi = ""
+        self._importing: list[str] = []
         self._restore: list[tuple[object, str, Any]] = []
 
     def __enter__(self) -> "ThreadWatch":
@@ -41,14 +43,19 @@ class ThreadWatch:
     def culprits(self) -> tuple[str, ...]:
         """One text a reason; empty when this process may fork."""
         alive = {thread.ident or 0 for thread in threading.enumerate() if thread is not threading.main_thread()}
-        found = [self._python.get(ident, "a thread of unknown origin") for ident in sorted(alive)]
+        found = [self._python.get(ident) or _found_there(ident) for ident in sorted(alive)]
         native = _native_threads()
         if ffi_in_use():  # most of the native threads are its own
             found.append(self._ffi or "the livekit FFI, used while the module was imported")
             found += self._native
         elif native > 0:
-            found += self._native or [f"{native} native thread(s) of unknown origin"]
+            found += self._native or [f"{native} native thread(s) of unknown origin{_customised()}"]
         return tuple(found)
+
+    def importing(self) -> tuple[str, ...]:
+        """The modules that were being imported when threads were started, since this was asked last."""
+        names, self._importing = tuple(dict.fromkeys(self._importing)), []
+        return names
 
     def _replace(self, owner: object, name: str, watched: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         original = getattr(owner, name)
@@ -74,6 +81,7 @@ class ThreadWatch:
         def watched(thread: threading.Thread) -> None:
             original(thread)
             self._python[thread.ident or 0] = f"thread {thread.name!r}, started at {_place(sys._getframe(1))}"
+            self._importing += _being_imported(sys._getframe(1))
 
         return watched
 
@@ -123,14 +131,44 @@ def _ffi_client() -> object | None:
     return getattr(sys.modules.get("livekit.rtc._ffi_client"), "FfiClient", None)
 
 
+def _found_there(ident: int) -> str:
+    """A thread that ran before anybody watched: what it runs says where it comes from."""
+    thread = next((one for one in threading.enumerate() if one.ident == ident), None)
+    name = f"thread {thread.name!r}" if thread is not None else "a thread"
+    frame = sys._current_frames().get(ident)
+    places = []
+    while frame is not None:
+        if frame.f_code.co_filename not in (threading.__file__, "<frozen threading>"):
+            places.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        frame = frame.f_back
+    running = f", running {places[-1]}" if places else " of unknown origin"
+    return f"{name}{running}{_customised()}"
+
+
+def _customised() -> str:
+    """What every interpreter of this environment imports, before all else."""
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in ("sitecustomize", "usercustomize")]
+    found = " and ".join(str(file) for file in files if file)
+    return f" ({found} is imported by every interpreter here)" if found else ""
+
+
+def _being_imported(frame: FrameType | None) -> list[str]:
+    names = []
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and "importlib" not in frame.f_code.co_filename:
+            names.append(str(frame.f_globals.get("__name__")))
+        frame = frame.f_back
+    return [name for name in reversed(names) if name != "__main__"]
+
+
 def _place(frame: FrameType | None) -> str:
-    """The nearest frame that is user code: not agenthost, not the standard library, not the import system."""
-    nearest = "an unknown line"
+    """The nearest frame that is user code; else the nearest that is neither agenthost nor the import system."""
+    nearest = ""
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith("<") and "/agenthost/child/" not in file and file != threading.__file__:
-            nearest = f"{file}:{frame.f_lineno}"
-            if "site-packages" not in file and "/lib/python" not in file:
-                break
+            if is_users(file):
+                return f"{file}:{frame.f_lineno}"
+            nearest = nearest or f"{file}:{frame.f_lineno}"
         frame = frame.f_back
-    return nearest
+    return nearest or "an unknown line"

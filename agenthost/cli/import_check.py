@@ -14,11 +14,21 @@ from msgspec import Struct
 
 from agenthost.config.collector import Collector
 from agenthost.config.findings import Finding
-from agenthost.config.model import AgentConfig, Config
+from agenthost.config.model import AgentConfig, Config, Imports
+from agenthost.config.named_code import code_folders
 from agenthost.config.nodes import Node
 from agenthost.config.resolve import Resolved
 from agenthost.config.units import format_duration
-from agenthost.ipc.messages import InitFailed, Message, TemplateReady, TemplateSpec, decode, encode
+from agenthost.ipc.messages import (
+    CodeSpec,
+    ForkProcess,
+    InitFailed,
+    Message,
+    TemplateReady,
+    TemplateSpec,
+    decode,
+    encode,
+)
 from agenthost.logs.stack_dumps import format_dump, innermost_in
 from agenthost.processes.base_exec import THREAD_LIMITS
 from agenthost.processes.reaper import ExitStatus
@@ -77,13 +87,21 @@ def _probe(agent: AgentConfig, config: Config) -> Message | _NoAnswer:
         os.close(send)
         ended = False
         try:
-            process.communicate(encode(_spec(agent, config)), timeout=START_SECONDS + agent.limits.init)
+            process.communicate(encode(_request(agent, config)), timeout=START_SECONDS + agent.limits.init)
             ended = process.returncode != -signal.SIGALRM  # the alarm of its own time limit
         except subprocess.TimeoutExpired:
             pass  # it hangs where not even the alarm is heard; killed below
         finally:
             _kill_group(process)
         return _answer(answers.read(), process.returncode if ended else None)
+
+
+def _request(agent: AgentConfig, config: Config) -> ForkProcess:
+    """As a host would ask for a process of the agent; the pair goes to code that may have it."""
+    livekit = config.livekit
+    pair = {"LIVEKIT_API_KEY": livekit.api_key, "LIVEKIT_API_SECRET": livekit.api_secret}
+    given = livekit.secret_in_jobs is not False and all(pair.values())
+    return ForkProcess(number=0, kind="job", spec=_spec(agent, config), credentials=pair if given else {})
 
 
 def _spec(agent: AgentConfig, config: Config) -> TemplateSpec:
@@ -93,15 +111,17 @@ def _spec(agent: AgentConfig, config: Config) -> TemplateSpec:
     custom = agent.load.custom
     return TemplateSpec(
         agent=agent.id,
-        generation=0,
         env={**environment, **agent.env},
         working_dir=os.fspath(agent.working_dir),
-        path=(os.fspath(config.folder),),
-        entrypoint=agent.entrypoint or "",
-        prewarm=agent.prewarm.callable if agent.prewarm else None,
-        session_end=agent.session_end,
-        handler=agent.requests.handler,
-        load=custom.callable if custom else None,
+        path=code_folders(config.folder),
+        code=CodeSpec(
+            entrypoint=agent.entrypoint or "",
+            prewarm=agent.prewarm.callable if agent.prewarm else None,
+            session_end=agent.session_end,
+            handler=agent.requests.handler,
+            load=custom.callable if custom else None,
+        ),
+        shared=agent.imports is Imports.SHARED,
     )
 
 
@@ -133,11 +153,11 @@ def _report(agent: AgentConfig, answer: Message | _NoAnswer, node: Node, folder:
         case InitFailed():
             place = f"{Path(answer.file).name}:{answer.line}" if answer.file else ""
             hint = f"{'raised in' if answer.traceback else 'correct'} {place}" if place else _CORRECT
-            findings.about("AH265", answer.message, node, hint=hint)
-        case TemplateReady(threads=threads) if threads:
-            left = "; ".join(threads).replace(f"{folder}{os.sep}", "")
-            message = f"importing the code of `{agent.id}` leaves {left}"
-            findings.warn("AH267", message, node, hint="start threads in `prewarm` or in the entrypoint")
+            findings.about("AH265", answer.message.replace(f"{folder}{os.sep}", ""), node, hint=hint)
+        case TemplateReady(left_out=left_out) if left_out:
+            for one in left_out:
+                message = f"every process of `{agent.id}` imports the library `{one.names[0]}` anew: {one.reason}"
+                findings.warn("AH267", message.replace(f"{folder}{os.sep}", ""), node)
         case _NoAnswer(ended=None, stacks=stacks):
             limit = format_duration(agent.limits.init)
             message = f"importing the code of `{agent.id}` takes longer than `limits.init` ({limit})"

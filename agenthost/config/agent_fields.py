@@ -173,7 +173,8 @@ _CODE = (
         path="prewarm.shared",
         kind=Kind.FLAG,
         default=False,
-        description="Run it once, before forking, instead of in each process. It must leave no thread behind.",
+        description="Run it once, before forking, instead of in each process. It must leave no thread and no "
+        "connection behind. Your code is then imported once, too (`imports: shared`).",
     ),
     Field(
         path="session_end",
@@ -204,11 +205,20 @@ _CODE = (
     Field(
         path="start_method",
         kind=Kind.CHOICE,
-        choices=("auto", "fork", "spawn"),
+        choices=("auto", "spawn"),
         default="auto",
         apply=Apply.GENERATION,
-        description="How processes are made. `auto` forks a loaded template and falls back to fresh interpreters "
-        "when the code starts threads at import; `fork` accepts such threads at your risk.",
+        description="How processes are made. `auto` forks a template that has the libraries already; `spawn` starts a "
+        "fresh interpreter for each, as `auto` does where no process can be forked.",
+    ),
+    Field(
+        path="imports",
+        kind=Kind.CHOICE,
+        choices=("own", "shared"),
+        default_text="`own`; with `prewarm.shared` `shared`",
+        apply=Apply.GENERATION,
+        description="Who imports your code. `own`: every process, so what it makes at import is that process's alone. "
+        "`shared`: the template, once for all; connections, event loops and threads that it makes are an error.",
     ),
 )
 

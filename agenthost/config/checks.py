@@ -57,6 +57,7 @@ def check_agents(resolved: Resolved, findings: Collector) -> None:
         _check_room_only(name, agent, findings)
         _check_permissions(agent, findings)
         _check_pool(name, agent, resolved, findings)
+        _check_imports(agent, findings)
         _check_requests(agent, findings)
         _check_words([agent], ("settings",), findings)
         _check_words(_items(agent, ("requests", "rules")), ("when",), findings)
@@ -191,6 +192,13 @@ def _check_pool(name: str, agent: Node, resolved: Resolved, findings: Collector)
     if numbers and isinstance(idle.value, int) and idle.value > min(numbers):
         message = f"{idle.value} idle processes for at most {min(numbers)} jobs: some can never be used"
         findings.warn("AH221", message, idle, hint=f"write `{min(numbers)}`")
+
+
+def _check_imports(agent: Node, findings: Collector) -> None:
+    shared = find(agent, ("prewarm", "shared"))
+    if shared is not None and shared.value is True and agent.entries["imports"].value == "own":
+        message = "a shared prewarm needs `imports: shared`: what it makes is of classes that are imported once"
+        findings.about("AH226", message, agent.entries["imports"], hint="remove `imports`, or `shared` of prewarm")
 
 
 def _check_requests(agent: Node, findings: Collector) -> None:

@@ -179,6 +179,11 @@ _MEANING = _codes(
         "the file, a rule of the agent that gets the request.",
     ),
     (
+        "AH226",
+        "a shared prewarm of code that is not shared",
+        "`prewarm.shared` runs in the template, which has the code only under `imports: shared`.",
+    ),
+    (
         "AH230",
         "unknown path in a condition",
         "`when` knows the paths `job.*`, `room.*`, `participant.*`, `agent.jobs`, `time.*` and `sample`.",
@@ -245,9 +250,9 @@ _MEANING = _codes(
     ("AH266", "the import does not end", "Importing the module took longer than the limit (`validate --import`)."),
     (
         "AH267",
-        "the import starts threads",
-        "A process with threads cannot be forked safely, so every job of this agent gets a fresh interpreter,"
-        " which is slower and larger. Start threads in `prewarm` or in the entrypoint instead.",
+        "a library that is not shared",
+        "A library that starts a thread, or opens a connection or an event loop, when it is imported cannot be "
+        "imported once for all: every process imports it anew, which takes time and memory (`validate --import`).",
     ),
     (
         "AH268",

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from agenthost.config.named_code import code_folders
+
 _REFERENCE = re.compile(
     r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::(?P<attribute>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*))?"
 )
@@ -53,7 +55,7 @@ def check_reference(text: str, folder: Path, expected: Expectation) -> ImportPro
     if match is None or (match["attribute"] is None and not expected.whole_module):
         return _malformed(text, expected)
     try:
-        source = _find_source(match["module"], str(folder))
+        source = _find_source(match["module"], folder)
     except ModuleNotFoundError as error:
         return _missing_module(text, str(error), folder)
     if source is None or match["attribute"] is None:
@@ -84,14 +86,14 @@ def _check_script(text: str, folder: Path, expected: Expectation) -> ImportProbl
     return _syntax_problem(script)
 
 
-def _find_source(module: str, folder: str) -> Path | None:
+def _find_source(module: str, folder: Path) -> Path | None:
     """The source file of a module; None for one without source. Raises ModuleNotFoundError naming what is missing."""
     path: list[str] | None = None
     parts = module.split(".")
     for index, part in enumerate(parts):
         if index == 0 and part in sys.builtin_module_names:
             return None
-        spec = _find_top(part, (folder, *sys.path)) if path is None else _find_below(part, path)
+        spec = _find_top(part, (*code_folders(folder), *sys.path)) if path is None else _find_below(part, path)
         if spec is None:
             raise ModuleNotFoundError(".".join(parts[: index + 1]))
         path = list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else []

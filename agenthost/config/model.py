@@ -32,7 +32,6 @@ class Action(Enum):
 
 class StartMethod(Enum):
     AUTO = "auto"
-    FORK = "fork"
     SPAWN = "spawn"
 
 
@@ -42,6 +41,13 @@ class SessionHost(Enum):
     OFF = "off"
     OWN = "own"
     ROOM = "room"
+
+
+class Imports(Enum):
+    """Who imports the user's code: every process, or the template they are forked from."""
+
+    OWN = "own"
+    SHARED = "shared"
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -172,6 +178,7 @@ class AgentConfig(Discreet, frozen=True, kw_only=True):
     env: Mapping[str, str]
     working_dir: Path
     start_method: StartMethod
+    imports: Imports
     unique_per_room: bool
     session_host: SessionHost
     permissions: Permissions

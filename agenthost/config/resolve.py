@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from agenthost.config.fields import UNSET, Kind, Spec
 from agenthost.config.host_fields import AGENT_KEYS, FILE, HOST_KEYS, MERGED_BY_KEY, NOT_A_DEFAULT
-from agenthost.config.nodes import BUILT_IN, NOWHERE, Node, Origin, OriginKind, Scalar
+from agenthost.config.nodes import BUILT_IN, NOWHERE, Node, Origin, OriginKind, Scalar, find
 from agenthost.config.proxies import VARIABLES, goes_direct
 from agenthost.config.scalars import write_scalar
 
@@ -202,6 +202,9 @@ def _fill_agent(name: str, agent: Node, facts: Facts, *, flat: bool) -> Node:
         given["num_idle_processes"] = default_node(1)
     completed = _complete_children(replace(agent, value=given), AGENT.children, facts)
     entries = dict(completed.entries)
+    if "imports" not in entries:
+        shared = find(completed, ("prewarm", "shared"))
+        entries["imports"] = default_node("shared" if shared is not None and shared.value is True else "own")
     if "unique_per_room" not in entries:
         everybody = entries["agent_name"].value == "" and entries["type"].value == "room"
         entries["unique_per_room"] = default_node(everybody)

@@ -11,6 +11,7 @@ from agenthost import kernel
 from agenthost.child.native_proxy import VARIABLE
 from agenthost.code_values import CodeValues
 from agenthost.config.model import Config, LiveKitConfig
+from agenthost.config.named_code import code_folders
 from agenthost.dispatch.registration import Offers
 from agenthost.host.current import Current
 from agenthost.host.generation import Generation, Surroundings
@@ -85,7 +86,7 @@ class Fleet:
             base=self._new_base(config) if new_base else self.around.base,
             home=self._home,
             environment=job_environment(self._identity, config.environment, config.livekit),
-            folder=os.fspath(config.folder),
+            path=code_folders(config.folder),
             identity=self._identity,
             log=config.log,
             livekit=config.livekit,
@@ -168,7 +169,7 @@ class Fleet:
         forget = tuple(name for name in os.environ if name not in config.environment)
         return Base(
             process or exec_base(self._identity, config.environment),
-            BaseSpec(path=(os.fspath(config.folder),), preload=config.preload, forget=forget),
+            BaseSpec(path=code_folders(config.folder), preload=config.preload, forget=forget),
             environment=config.environment,
             home=self._home,
         )

@@ -107,7 +107,9 @@ async def _start_generations(fleet: Fleet, prepared: Prepared) -> None:
     for one in prepared.change.agents:
         if one.added or one.generation:
             number = fleet.next_number(one.agent)
-            prepared.generations[one.agent] = Generation(prepared.plan.agents[one.agent], number, prepared.around)
+            previous = fleet.agents[one.agent].generation if one.agent in fleet.agents else None
+            plan = prepared.plan.agents[one.agent]
+            prepared.generations[one.agent] = Generation(plan, number, prepared.around, previous=previous)
     proofs = [generation.prove() for generation in prepared.generations.values()]
     results = await asyncio.gather(*proofs, return_exceptions=True)
     for agent, result in zip(prepared.generations, results, strict=True):

@@ -7,6 +7,7 @@ it was a file name or a variable once, a number beyond 64 bits) goes as JSON.
 
     host → base        BaseSpec, once
     host → template    BaseSpec (the base), ForkProcess (with descriptors), Leave
+                       (the TemplateSpec of a template to be is in a file that comes along, for it may be large)
     template → host    Hello, ModulesLoaded, TemplateReady, InitFailed, Forked, ForkRefused
     host → job         Reserved, StartJob, StopJob, ApiToken, Guests, LogLevels
     job → host         Hello, Ready, InitFailed, Started, Connected, GuestSeen, Heartbeat, Stopping, Ended
@@ -44,12 +45,16 @@ class Hello(Message, frozen=True, kw_only=True):
 class Ready(Message, frozen=True, kw_only=True):
     """Prewarm is done; the process waits for its job (or its questions).
 
-    `code` and `modules` as in TemplateReady, from a process that was not forked and had to find that out itself.
+    From a process that was asked to tell (`ForkProcess.learns`): `code` and `modules` as in TemplateReady, and
+    `libraries` that it had to import itself, or that its own code imports after a change of the environment. A main
+    process hands `functions` over, pickled, for `CodeSpec.functions`.
     """
 
     init_seconds: float = 0.0
     code: Mapping[str, Any] | None = None
     modules: tuple[str, ...] = ()
+    libraries: tuple["Library", ...] = ()
+    functions: bytes = b""
 
 
 class InitFailed(Message, frozen=True, kw_only=True):
@@ -82,23 +87,59 @@ class BaseSpec(Message, frozen=True, kw_only=True):
     forget: tuple[str, ...] = ()
 
 
-class TemplateSpec(Message, frozen=True, kw_only=True):
-    """What an agent template is to be. `env` is the complete environment; `path` goes in front of sys.path."""
+class CodeSpec(Discreet, frozen=True, kw_only=True):
+    """What is to be imported of the user's own code: references as they stand in the file.
 
-    not_shown = frozenset({"env"})
+    `functions` is what the main process of a script was given for its jobs.
+    """
 
-    agent: str
-    generation: int
-    env: Mapping[str, str]
-    working_dir: str
-    path: tuple[str, ...]
+    not_shown = frozenset({"functions"})
+
     entrypoint: str
     prewarm: str | None = None
     prewarm_shared: bool = False
     session_end: str | None = None
     handler: str | None = None
     load: str | None = None
-    forks_with_threads: bool = False
+    functions: bytes = b""
+
+
+class Library(Discreet, frozen=True, kw_only=True):
+    """A module that is not the user's own. `env` is what their code had changed in the environment when it imported it.
+
+    A variable that was removed is None there.
+    """
+
+    not_shown = frozenset({"env"})
+
+    name: str
+    env: Mapping[str, str | None] = field(default_factory=dict)
+
+
+class LeftOut(Discreet, frozen=True, kw_only=True):
+    """Modules that no template may have: importing `names[0]` does what `reason` says. The others import it."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+class TemplateSpec(Message, frozen=True, kw_only=True):
+    """What an agent template is to be. `env` is the complete environment; `path` goes in front of sys.path.
+
+    It imports the user's own code only where that is `shared`; else `libraries`, but none of `left_out`. None: it
+    finds out by itself which ones that code imports, as far as can be read off its text.
+    """
+
+    not_shown = frozenset({"env"})
+
+    agent: str
+    env: Mapping[str, str]
+    working_dir: str
+    path: tuple[str, ...]
+    code: CodeSpec
+    shared: bool = False
+    libraries: tuple[Library, ...] | None = None
+    left_out: tuple[str, ...] = ()
     log_level: str = "INFO"
     log_levels: Mapping[str, str] = field(default_factory=dict)
 
@@ -113,27 +154,36 @@ class TemplateReady(Message, frozen=True, kw_only=True):
     """The template has imported everything. `modules` are the files of user code it loaded, for the watcher.
 
     `threads` names what keeps it from forking (empty: it may fork): one text a thread, with the importing line.
-    `code` are the `CodeValues` of code for another framework, None for our own.
+    `left_out` are libraries that keep it from forking: it is to be made anew without them. `framework`: the user's
+    code imports livekit-agents. `libraries` are those that it found out itself. `code` are the `CodeValues` of code for
+    another framework, None for our own.
     """
 
     pid: int
     import_seconds: float
     modules: tuple[str, ...] = ()
     threads: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    framework: bool = False
+    libraries: tuple[Library, ...] = ()
     code: Mapping[str, Any] | None = None
 
 
 class ForkProcess(Message, frozen=True, kw_only=True):
     """Ask a template for one process; its channel, stdout, stderr and log pipe come along as descriptors.
 
-    `credentials` are variables with LiveKit's key and secret, for code that is given them; else empty.
+    One more is the code that it imports, as its generation was proven with (`child/code_snapshot.py`); a process that
+    `learns` writes into that what it imports itself, and tells of it when it is ready. `credentials` are variables with
+    LiveKit's key and secret, for code that is given them; else empty. `spec` is for a process that was spawned.
     """
 
     not_shown = frozenset({"credentials"})
 
     number: int
-    kind: str  # job | hook | template
+    kind: str  # job | hook | main | template
     spec: TemplateSpec | None = None
+    code: CodeSpec | None = None
+    learns: bool = False
     open_files: int | None = None
     log_level: str = "INFO"
     log_levels: Mapping[str, str] = field(default_factory=dict)

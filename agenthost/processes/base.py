@@ -9,7 +9,7 @@ import asyncio
 import itertools
 from collections.abc import Mapping
 
-from agenthost.ipc.messages import BaseSpec, TemplateReady, TemplateSpec
+from agenthost.ipc.messages import BaseSpec, TemplateSpec
 from agenthost.processes.base_exec import BaseProcess, exec_base
 from agenthost.processes.child_process import START_ATTEMPTS, TemplateGone
 from agenthost.processes.home import ProcessHome
@@ -55,27 +55,26 @@ class Base:
     async def make_template(self, spec: TemplateSpec, *, init_seconds: float) -> Template:
         """A new agent template that is ready and may fork.
 
-        Raises ProcessFailed: InitFailure for what user code raised, MustNotFork when it started threads.
+        Raises ProcessFailed: InitFailure for what user code raised, MustNotFork where no process may fork.
         """
         self._in_use += 1
         try:
-            template, report = await self._fork_ready(spec, init_seconds)
+            template = await self._fork_ready(spec, init_seconds)
         finally:
             self._in_use -= 1
             self._rest_soon()
-        if report.threads and not spec.forks_with_threads:
-            template.close("it must not fork")
-            raise MustNotFork(report.threads)
         self._forked.add(template)
         template.dead.add_done_callback(lambda _: self._forked.discard(template))
         return template
 
-    async def _fork_ready(self, spec: TemplateSpec, init_seconds: float) -> tuple[Template, TemplateReady]:
-        what = f"the import of {spec.entrypoint} took longer than limits.init"
+    async def _fork_ready(self, spec: TemplateSpec, init_seconds: float) -> Template:
+        imported = spec.code.entrypoint if spec.shared else f"the libraries of {spec.code.entrypoint}"
+        what = f"the import of {imported} took longer than limits.init"
         for attempt in itertools.count(1):
             template = fork_template(await self._keeper.living(), spec, self._home)
             try:
-                return template, await wait_ready(template, seconds=init_seconds, what=what)
+                await wait_ready(template, seconds=init_seconds, what=what)
+                return template
             except TemplateGone:
                 if attempt == START_ATTEMPTS:
                     raise
@@ -112,6 +111,9 @@ class Base:
         report = await wait_ready(
             base, seconds=PRELOAD_SECONDS, what="importing the modules of `preload` took too long"
         )
+        if report.threads:
+            base.close("it must not fork")
+            raise MustNotFork(report.threads)
         self.modules = frozenset(report.modules)
         self._home.log.debug("base ready", pid=base.pid, import_seconds=round(report.import_seconds, 3))
         self._rest_soon()  # it may have replaced one that died, which nobody had asked for

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.channel import AsyncChannel
-from agenthost.ipc.messages import Hello, InitFailed, Message, Ready
+from agenthost.ipc.messages import Hello, InitFailed, Library, Message, Ready
 from agenthost.logs.relay import OutputRelay
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
@@ -32,8 +32,8 @@ left behind holds an end open."""
 class ChildProcess:
     """Made before the process exists; `opened` hands over our ends, `started`, `ready` and `ended` tell its life.
 
-    `code` and `modules` are what a process that was not forked reports once it is ready (see `Ready`). `killed_because`
-    is our own reason for its SIGKILL, `death` how it ended and why, once it has ("" until then).
+    `code`, `modules`, `libraries` and `functions` are what a process that learns reports once it is ready (`Ready`).
+    `killed_because` is our own reason for its SIGKILL, `death` how it ended and why, once it has ("" until then).
     """
 
     def __init__(self, *, number: int, agent: str, home: ProcessHome) -> None:
@@ -43,6 +43,8 @@ class ChildProcess:
         self.pid: int | None = None
         self.code: Mapping[str, Any] | None = None
         self.modules: tuple[str, ...] = ()
+        self.libraries: tuple[Library, ...] = ()
+        self.functions = b""
         self.killed_because = ""
         self.death = ""
         self.born = loop.time()
@@ -86,6 +88,7 @@ class ChildProcess:
                     self.adopt(message.pid)
             case Ready():
                 self.code, self.modules = message.code, message.modules
+                self.libraries, self.functions = message.libraries, message.functions
                 _resolve(self.ready, message.init_seconds)
             case InitFailed():
                 self.init_failed(message)
@@ -125,6 +128,11 @@ class ChildProcess:
             kernel.send_signal(self.pid, signal.SIGKILL)
         elif self._channel is not None:
             self._channel.close()  # not even its Hello is there: the closed channel ends it when it appears
+
+    def interrupt(self) -> None:
+        """SIGINT, as by a terminal."""
+        if self.pid is not None and self._finish is None:
+            kernel.send_signal(self.pid, signal.SIGINT)
 
     def dump_stacks(self) -> None:
         """Ask faulthandler in the process for the stacks of all threads; they arrive in its stderr."""

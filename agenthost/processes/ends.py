@@ -13,17 +13,23 @@ from agenthost.ipc.messages import PACKET_BYTES
 
 
 class ProcessEnds(Struct, frozen=True, kw_only=True):
-    """`stdout`, `stderr`, `log` are the ends we read; `theirs` is (channel, stdout, stderr, log) for the process."""
+    """`stdout`, `stderr`, `log` are the ends we read; `theirs` is (channel, stdout, stderr, log) for the process.
+
+    A file that comes along is the fifth.
+    """
 
     channel: socket.socket
     stdout: int
     stderr: int
     log: int
-    theirs: tuple[int, int, int, int]
+    theirs: tuple[int, ...]
 
     @classmethod
-    def open(cls, *, packets: bool = False) -> "ProcessEnds":
-        """New ends; `packets` makes the channel keep message borders (templates). Raises ProcessFailed without fds."""
+    def open(cls, *, packets: bool = False, file: int | None = None) -> "ProcessEnds":
+        """New ends; `packets` makes the channel keep message borders (templates). Raises ProcessFailed without fds.
+
+        `file` comes along as a descriptor of its own.
+        """
         kind = socket.SOCK_SEQPACKET if packets else socket.SOCK_STREAM
         opened: list[int] = []
         try:
@@ -34,17 +40,18 @@ class ProcessEnds(Struct, frozen=True, kw_only=True):
             opened += [ours.detach(), theirs.detach()]
             for _ in range(3):
                 opened += os.pipe()
+            opened += [os.dup(file)] if file is not None else []
         except OSError as error:
             for descriptor in opened:
                 os.close(descriptor)
             raise ProcessFailed(f"no descriptors for another process: {error.strerror}") from error
-        channel, their_channel, out_r, out_w, err_r, err_w, log_r, log_w = opened
+        channel, their_channel, out_r, out_w, err_r, err_w, log_r, log_w, *files = opened
         return cls(
             channel=socket.socket(fileno=channel),
             stdout=out_r,
             stderr=err_r,
             log=log_r,
-            theirs=(their_channel, out_w, err_w, log_w),
+            theirs=(their_channel, out_w, err_w, log_w, *files),
         )
 
     def close_theirs(self) -> None:

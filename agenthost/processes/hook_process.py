@@ -2,7 +2,8 @@
 
 Runs on the host's loop. It lives as long as its generation. When it dies every open question fails at once; when a
 question is not answered in time it counts as hanging, is killed and replaced: another is started soon, with growing
-pauses where each dies without an answer. A start outlives the question that waits for it.
+pauses where each dies without an answer. A start outlives the question that waits for it. The main process of a script
+(`child/main_process.py`) is one, too, and is there whether anything is asked or not: it may do other things.
 """
 
 import asyncio
@@ -11,10 +12,16 @@ from typing import TypeVar
 
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import AskHandler, AskLoad, HandlerAnswer, LoadAnswer, Message
-from agenthost.processes.child_process import ChildProcess
+from agenthost.processes.child_process import ChildProcess, Hung
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.starters import Starter, start_process
 from agenthost.processes.templates import NUMBERS
+from agenthost.restarts import start_delay
+
+STABLE_SECONDS = 10.0
+"""A main process that lived this long was good: its end is no reason to wait before the next."""
+
+_DUMP_SECONDS = 1.0  # faulthandler writes in a signal handler; this is for a busy machine to read the pipe
 
 Answer = TypeVar("Answer", HandlerAnswer, LoadAnswer)
 
@@ -48,25 +55,49 @@ class HookProcess(ChildProcess):
 
 
 class Hook:
-    """What the host asks; starts, replaces and ends the process behind it."""
+    """What the host asks; starts, replaces and ends the process behind it. `script`: it is a main process, of this."""
 
-    def __init__(self, agent: str, *, starter: Starter, home: ProcessHome, init_seconds: float) -> None:
+    def __init__(
+        self, agent: str, *, starter: Starter, home: ProcessHome, init_seconds: float, script: str | None = None
+    ) -> None:
+        self._script = script
+        self._closed = False
         self._agent = agent
         self._starter = starter
         self._home = home
         self._init_seconds = init_seconds
         self._process: HookProcess | None = None
+        self._born = 0.0
         self._numbers = itertools.count(1)
         self._starting: asyncio.Task[HookProcess] | None = None
         self._pause = FIRST_PAUSE_SECONDS
         self._closed = False
 
-    async def start(self) -> tuple[str, ...]:
-        """Have a process that is ready; the files of user code it has imported, if it was not forked.
+    async def start(self) -> HookProcess:
+        """Have a process that is ready. Raises ProcessFailed, with the user's error where it is theirs."""
+        return await self._living()
 
-        Raises ProcessFailed, with the user's error where it is theirs.
-        """
-        return (await self._living()).modules
+    async def keep(self) -> None:
+        """Have a main process at all times, until `close`; one that ends is started anew, with a growing delay."""
+        failures = 0
+        while self._is_kept():
+            try:
+                process = await self._living()
+                await asyncio.shield(process.ended)
+                cause = process.death
+            except ProcessFailed as error:
+                cause = str(error)
+            if not self._is_kept():
+                return
+            failures = failures + 1 if asyncio.get_running_loop().time() - self._born < STABLE_SECONDS else 1
+            delay = start_delay(failures)
+            self._home.log.error(
+                "main process ended", agent=self._agent, script=self._script, cause=cause, retry_in_seconds=delay
+            )
+            await asyncio.sleep(delay)
+
+    def _is_kept(self) -> bool:
+        return self._script is not None and not self._closed
 
     async def ask_handler(self, question: AskHandler, *, seconds: float) -> HandlerAnswer:
         """Raises ProcessFailed when it died, TimeoutError when it did not answer (it is replaced then)."""
@@ -94,10 +125,10 @@ class Hook:
         process, self._process = self._process, None
         if process is not None:
             process.close_channel()
-            try:
-                async with asyncio.timeout(1.0):
-                    await asyncio.shield(process.ended)
-            except TimeoutError:
+            if not await _ends(process, 1.0) and self._script is not None:
+                process.interrupt()  # its main thread serves something of its own, as a terminal would end it
+                await _ends(process, 2.0)
+            if not process.ended.done():
                 process.kill()
                 await process.ended
 
@@ -135,8 +166,11 @@ class Hook:
             self._process.ended.add_done_callback(lambda _: self._dead())
 
     def _dead(self) -> None:
-        """Have another soon, whether or not somebody asks; one that dies again and again is waited with."""
-        if not self._closed:
+        """Have another soon, whether or not somebody asks; one that dies again and again is waited with.
+
+        A main process has its own keeper (`keep`).
+        """
+        if not self._closed and self._script is None:
             asyncio.get_running_loop().call_later(self._pause, self._start_again)
             self._pause = min(self._pause * 2, MOST_PAUSE_SECONDS)
 
@@ -153,15 +187,21 @@ class Hook:
         return self._starting
 
     async def _start(self) -> HookProcess:
+        kind = "hook" if self._script is None else "main"
+        self._born = asyncio.get_running_loop().time()
         process = await start_process(
-            self._starter, "hook", lambda: HookProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
+            self._starter, kind, lambda: HookProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
         )
         try:
             async with asyncio.timeout(self._init_seconds):
                 await asyncio.shield(process.ready)
         except TimeoutError:
+            stacks = await process.stacks(seconds=_DUMP_SECONDS)
             process.kill()
-            raise ProcessFailed(f"the hook process was not ready within {self._init_seconds:g} s") from None
+            what = "the hook process was not ready"
+            if self._script is not None:
+                what = f"`{self._script}` did not come to `cli.run_app(…)`"
+            raise Hung(f"{what} within limits.init ({self._init_seconds:g} s)", stacks) from None
         except asyncio.CancelledError:  # nobody wants it any more, and `close` does not know it
             process.kill()
             raise
@@ -176,3 +216,9 @@ class Hook:
             )
             process.dump_stacks()
             asyncio.get_running_loop().call_later(0.5, process.kill)
+
+
+async def _ends(process: HookProcess, seconds: float) -> bool:
+    """Whether it ends by itself within this time."""
+    await asyncio.wait([process.ended], timeout=seconds)
+    return process.ended.done()

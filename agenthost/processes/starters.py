@@ -11,16 +11,31 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from agenthost import kernel
 from agenthost.errors import ProcessFailed
-from agenthost.ipc.messages import ForkProcess, TemplateSpec
+from agenthost.ipc.messages import CodeSpec, ForkProcess, TemplateSpec
 from agenthost.processes.base_exec import HostIdentity
 from agenthost.processes.child_process import START_ATTEMPTS, ChildProcess, TemplateGone
 from agenthost.processes.ends import ProcessEnds
+from agenthost.processes.nameless_file import NamelessFile
 from agenthost.processes.templates import Template
 from agenthost.values import Discreet
 
 P = TypeVar("P", bound=ChildProcess)
+
+
+class OwnCode(Struct, frozen=True, kw_only=True):
+    """The user's own code of a generation: what to import, and the file that its first process leaves it in compiled.
+
+    `learns`: the process to be started is that one.
+    """
+
+    spec: CodeSpec
+    file: NamelessFile
+    learns: bool
 
 
 class Starter(Protocol):
@@ -56,17 +71,20 @@ class ForkStarter(Discreet, frozen=True, kw_only=True):
     not_shown = frozenset({"credentials"})
 
     template: Template
+    code: OwnCode
     open_files: int | None
     log_level: str
     log_levels: Mapping[str, str]
     credentials: Mapping[str, str]
 
     async def start(self, process: ChildProcess, kind: str) -> None:
-        ends = ProcessEnds.open()
+        ends = ProcessEnds.open(file=self.code.file.descriptor)
         process.open(ends)
         request = ForkProcess(
             number=process.number,
             kind=kind,
+            code=self.code.spec,
+            learns=self.code.learns,
             open_files=self.open_files,
             log_level=self.log_level,
             log_levels=self.log_levels,
@@ -76,17 +94,18 @@ class ForkStarter(Discreet, frozen=True, kw_only=True):
 
 
 class SpawnStarter(Discreet, frozen=True, kw_only=True):
-    """Execs an interpreter that imports the agent's code anew: a second of CPU, tens of megabytes, but no fork."""
+    """Execs an interpreter that imports libraries, too: a second of CPU, tens of megabytes, but no fork."""
 
     not_shown = frozenset({"credentials"})
 
     spec: TemplateSpec
+    code: OwnCode
     identity: HostIdentity
     open_files: int | None
     credentials: Mapping[str, str]
 
     async def start(self, process: ChildProcess, kind: str) -> None:
-        ends = ProcessEnds.open()
+        ends = ProcessEnds.open(file=self.code.file.descriptor)
         process.open(ends)
         try:
             self._exec(process, ends)
@@ -96,12 +115,20 @@ class SpawnStarter(Discreet, frozen=True, kw_only=True):
             ends.close_theirs()
         limit = self.open_files or self.identity.open_files
         request = ForkProcess(
-            number=process.number, kind=kind, spec=self.spec, open_files=limit, credentials=self.credentials
+            number=process.number,
+            kind=kind,
+            spec=self.spec,
+            code=replace(self.code.spec, prewarm_shared=False),  # there is nobody to share it with
+            learns=self.code.learns,
+            open_files=limit,
+            log_level=self.spec.log_level,
+            log_levels=self.spec.log_levels,
+            credentials=self.credentials,
         )
         process.send(request)
 
     def _exec(self, process: ChildProcess, ends: ProcessEnds) -> None:
-        channel, stdout, stderr, log = ends.theirs
+        channel, stdout, stderr, log, file = ends.theirs
         pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "agenthost.child.spawn_main"],
@@ -112,6 +139,7 @@ class SpawnStarter(Discreet, frozen=True, kw_only=True):
                 (os.POSIX_SPAWN_DUP2, stderr, 2),
                 (os.POSIX_SPAWN_DUP2, channel, 3),
                 (os.POSIX_SPAWN_DUP2, log, 4),
+                (os.POSIX_SPAWN_DUP2, file, 5),
             ],
             setsigmask=kernel.HELD_BACK,
         )

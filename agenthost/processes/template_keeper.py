@@ -1,8 +1,8 @@
 """A template that is always there: made when it is first wanted, made anew as soon as it has died.
 
 Runs on the host's loop. What dies young or cannot be made is tried again with a growing delay; whoever needs the
-template meanwhile does not wait for that delay, and all who wait share one attempt. Code that must not be forked
-is not tried again: it would start its threads again.
+template meanwhile does not wait for that delay, and all who wait share one attempt. Where no process may fork it is
+not tried again.
 """
 
 import asyncio

@@ -37,6 +37,7 @@ from agenthost.logs.relay import OutputRelay
 from agenthost.processes.child_process import Hung, InitFailure, TemplateGone, answered_stacks
 from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
+from agenthost.processes.nameless_file import NamelessFile
 from agenthost.processes.reaper import ExitStatus
 
 _RETRY_SECONDS = 0.005
@@ -66,7 +67,7 @@ class Asked(Protocol):
 
 
 class _Request(Struct, frozen=True):
-    """A fork that is to be asked for."""
+    """A fork that is to be asked for; `ends` have the file that comes along."""
 
     number: int
     packet: bytes
@@ -119,7 +120,7 @@ class Template:
         if len(packet) > PACKET_BYTES:
             ends.close_theirs()
             sizes = f"the request has {len(packet)} bytes, {PACKET_BYTES} are possible"
-            asked.refuse(ProcessFailed(f"its environment is too large: {sizes}"))
+            asked.refuse(ProcessFailed(f"what is handed to it is too large: {sizes}"))
             return
         self._open[request.number] = asked
         self._requests.append(_Request(request.number, packet, ends, asked))
@@ -342,9 +343,9 @@ class Template:
 
 
 class MustNotFork(ProcessFailed):
-    """The agent's code has threads (or used the livekit FFI) once it is imported: a fork of it could hang.
+    """Every interpreter of this environment has threads from its start on: a fork of one could hang.
 
-    `culprits`: one text a reason, with the importing line.
+    `culprits`: one text a thread.
     """
 
     def __init__(self, culprits: tuple[str, ...]) -> None:
@@ -354,9 +355,10 @@ class MustNotFork(ProcessFailed):
 
 def fork_template(base: Template, spec: TemplateSpec, home: ProcessHome) -> Template:
     """Ask the base for an agent template. Raises ProcessFailed when there are no descriptors for it."""
-    ends = ProcessEnds.open(packets=True)
+    with NamelessFile(encode(spec)) as file:  # its environment may have megabytes
+        ends = ProcessEnds.open(packets=True, file=file.descriptor)
     template = Template(spec.agent, ends, home)
-    request = ForkProcess(number=next(NUMBERS), kind="template", spec=spec)
+    request = ForkProcess(number=next(NUMBERS), kind="template")
     base.fork(request, ends, template)
     return template
 

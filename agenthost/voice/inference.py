@@ -23,16 +23,15 @@ _LEAVES_THREADS = 3  # exit code of the fork that tries
 
 
 class InferenceRunners:
-    """All runners that the user's imports have registered. A template makes it; its forks inherit what is loaded."""
+    """All runners that imports have registered. Processes inherit what their template has loaded."""
 
     def __init__(self) -> None:
-        self._classes: Mapping[str, Any] = dict(_InferenceRunner.registered_runners)
         self._loaded: dict[str, Any] = {}
         self._loading = threading.Lock()
 
     def load_shared(self) -> None:
         """Load those in the template that can be. Raises what a runner's `initialize` raises."""
-        for method, kind in self._classes.items():
+        for method, kind in _registered().items():
             if _loads_without_threads(kind):
                 self._load(method)
             else:
@@ -40,7 +39,7 @@ class InferenceRunners:
 
     async def infer(self, method: str, data: bytes) -> bytes | None:
         """The answer of the runner `method`. Raises LookupError for one that nobody registered, or what it raises."""
-        if method not in self._classes:
+        if method not in _registered():
             raise LookupError(f"no plugin has registered the inference method {method!r}")
         answer: bytes | None = await asyncio.to_thread(self._run, method, data)
         return answer
@@ -53,10 +52,18 @@ class InferenceRunners:
 
     def _load(self, method: str) -> Any:
         if method not in self._loaded:
-            runner = self._classes[method]()
+            runner = _registered()[method]()
             runner.initialize()
             self._loaded[method] = runner
         return self._loaded[method]
+
+
+RUNNERS = InferenceRunners()
+"""Those of this process."""
+
+
+def _registered() -> Mapping[str, Any]:
+    return dict(_InferenceRunner.registered_runners)
 
 
 def _loads_without_threads(kind: Any) -> bool:

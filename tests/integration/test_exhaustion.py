@@ -226,7 +226,7 @@ async def test_fork_that_the_kernel_refuses_is_an_offer_rejected_with_its_reason
     results = [await agent.try_offer() for _ in range(4)]
     assert [one.outcome for one in results] == [OfferOutcome.ASSIGNED] * 2 + [OfferOutcome.REJECTED] * 2
     rejected = (await agent.host.wait_event("offer rejected")).fields
-    refused = {"fork": "the kernel refused to fork", "spawn": "a process cannot be started"}[start_method]
+    refused = {"auto": "the kernel refused to fork", "spawn": "a process cannot be started"}[start_method]
     assert rejected["detail"] == f"{refused}: Resource temporarily unavailable"
     refusal.refuses = lambda pid: False
     await serves(agent)

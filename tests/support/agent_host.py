@@ -132,6 +132,15 @@ class AgentHost:
         return await poll(look, timeout=timeout, what=f"{count} idle processes did not come: {self.idle()}")
 
 
+def folder_of(start: Start) -> Path:
+    """Where the agent's code will lie, for what is to be there before it."""
+    partials = start
+    while not (len(getattr(partials, "args", ())) > 2):
+        partials = partials.func  # type: ignore[attr-defined]
+    folder: Path = partials.args[2]  # type: ignore[attr-defined]
+    return folder
+
+
 def _is_for_jobs(pid: int) -> bool:
     try:
         return int(Path(f"/proc/{pid}/oom_score_adj").read_text()) >= 500
@@ -156,10 +165,15 @@ async def start_agent(
     One offer keeps one process: num_idle_processes is 0 unless `yaml` says otherwise.
     """
     keys = textwrap.dedent(yaml)
-    defaults = {"num_idle_processes": "0", "load": "{ max_jobs: 500 }", "start_method": start_method}
+    defaults = {
+        "entrypoint": "my_agent:entrypoint",
+        "num_idle_processes": "0",
+        "load": "{ max_jobs: 500 }",
+        "start_method": start_method,
+    }
     defaults |= {"http": "{ listen: none }", "log_level": "DEBUG"}
     lines = [f"{key}: {value}" for key, value in defaults.items() if f"{key}:" not in keys]
-    text = "\n".join(["version: 1", f"agent_name: {AGENT}", "entrypoint: my_agent:entrypoint", *lines, keys])
+    text = "\n".join(["version: 1", f"agent_name: {AGENT}", *lines, keys])
     file = write_agent(folder, PROBE + textwrap.dedent(code), text)
     host = await run_host(file, server=server, env=env, under=under)
     agent = AgentHost(host, server, folder)

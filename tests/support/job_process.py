@@ -18,7 +18,7 @@ from livekit.protocol.agent import Job
 from msgspec.structs import asdict
 
 from agenthost.ipc.channel import FrameReader, frame
-from agenthost.ipc.messages import Ended, Message, Ready, StartJob, StopJob, TemplateSpec, decode
+from agenthost.ipc.messages import CodeSpec, Ended, Message, Ready, StartJob, StopJob, decode
 from agenthost.logs.lines import LogLine, decode_line
 
 TIMEOUT = 40.0  # seconds until a test gives up waiting for a process; livekit.rtc takes 30 to give up reconnecting
@@ -144,8 +144,8 @@ class JobTemplate:
         self._control.close()
         self._process.wait(TIMEOUT)
 
-    def fork(self, folder: Path, code: str, *, kind: str = "job", **spec: Any) -> JobProcess:
-        """A process that runs `code` as module `agent` (its `entrypoint`); `spec` changes its TemplateSpec."""
+    def fork(self, folder: Path, code: str, *, kind: str = "job", log_level: str = "DEBUG", **spec: Any) -> JobProcess:
+        """A process that runs `code` as module `agent` (its `entrypoint`); `spec` changes its CodeSpec."""
         module = f"agent_{secrets.token_hex(4)}"
         (folder / f"{module}.py").write_text(textwrap.dedent(code))
         references = {
@@ -153,27 +153,24 @@ class JobTemplate:
             for key in ("entrypoint", "prewarm", "session_end", "handler", "load")
             if key in spec
         }
-        values: dict[str, Any] = {
-            "agent": "support",
-            "generation": 1,
-            "env": {},  # the harness leaves the environment alone
-            "working_dir": str(folder),
-            "path": (str(folder),),
-            "entrypoint": f"{module}:entrypoint",
-            "log_level": "DEBUG",
-        }
-        return self._fork(folder, kind, TemplateSpec(**(values | references | spec)))
+        values: dict[str, Any] = {"entrypoint": f"{module}:entrypoint"}
+        return self._fork(folder, kind, CodeSpec(**(values | references | spec)), log_level)
 
     def wait(self, pid: int) -> int:
         return int(self._ask({"wait": pid}))
 
-    def _fork(self, folder: Path, kind: str, spec: TemplateSpec) -> JobProcess:
+    def _fork(self, folder: Path, kind: str, code: CodeSpec, log_level: str) -> JobProcess:
         files = [folder / f"{name}-{secrets.token_hex(4)}" for name in ("log", "output")]
         ours, theirs = socket.socketpair()
         descriptors = [os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for file in files]
         with theirs:
-            values = asdict(spec)
-            pid = int(self._ask({"kind": kind, "spec": values}, [theirs.fileno(), *descriptors]))
+            request = {
+                "kind": kind,
+                "folder": str(folder),
+                "log_level": log_level,
+                "code": asdict(code) | {"functions": ""},
+            }
+            pid = int(self._ask(request, [theirs.fileno(), *descriptors]))
         for descriptor in descriptors:
             os.close(descriptor)
         return JobProcess(self, pid, ours, *files)

@@ -24,7 +24,7 @@ from agenthost.child.native_library import map_native_library
 from agenthost.child.rehearsal import warm_up
 from agenthost.child.user_errors import describe_failure
 from agenthost.ipc.channel import BlockingChannel
-from agenthost.ipc.messages import InitFailed, TemplateSpec
+from agenthost.ipc.messages import CodeSpec, InitFailed
 from agenthost.logs import pipe_handler
 
 PRELOAD = "JOB_TEMPLATE_PRELOAD"
@@ -67,9 +67,7 @@ def _exit_with(request: dict[str, Any], channel: int, log: int, output: int) -> 
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
-        code = _run(
-            request["kind"], TemplateSpec(**request["spec"]), BlockingChannel(socket.socket(fileno=channel)), log
-        )
+        code = _run(request, BlockingChannel(socket.socket(fileno=channel)), log)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -77,22 +75,22 @@ def _exit_with(request: dict[str, Any], channel: int, log: int, output: int) -> 
         os._exit(code)
 
 
-def _run(kind: str, spec: TemplateSpec, channel: BlockingChannel, log: int) -> int:
+def _run(request: dict[str, Any], channel: BlockingChannel, log: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.chdir(spec.working_dir)
-    sys.path[:0] = spec.path
+    os.chdir(request["folder"])
+    sys.path.insert(0, request["folder"])
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
-    pipe_handler.install(log, level=spec.log_level, levels=spec.log_levels)
+    pipe_handler.install(log, level=request["log_level"], levels={})
     failure: InitFailed | None = None
     try:
-        code = load_code(spec)
+        code = load_code(CodeSpec(**request["code"] | {"functions": b""}))
     except BaseException as error:
         failure = describe_failure("import", error)
     if failure is not None:
         channel.send(failure)
         return 1
-    return run_hook_process(channel, code) if kind == "hook" else run_job_process(channel, code, {})
+    return run_hook_process(channel, code) if request["kind"] == "hook" else run_job_process(channel, code, {})
 
 
 if __name__ == "__main__":

@@ -18,5 +18,5 @@ def start(run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path) -> 
 
 @pytest.fixture
 def start_any(start: Start, start_method: str) -> Start:
-    """The same with `start_method: fork` and, in a second run of the test, `spawn`."""
+    """The same with `start_method: auto` and, in a second run of the test, `spawn`."""
     return partial(start, start_method=start_method)

@@ -298,7 +298,7 @@ async def test_prints_reach_the_log_when_they_happen_and_only_once(start_any: St
         assert sum(line.message.count(text) for line in agent.host.lines) == imports
 
 
-async def test_second_edit_within_a_second_is_what_the_next_process_runs(start_any: Start, start_method: str) -> None:
+async def test_second_edit_within_a_second_is_what_is_reloaded(start_any: Start) -> None:
     """Equal size, equal second: bytecode written for the first edit would be taken for the second's."""
     code = "VALUE = 1\n\nasync def entrypoint(ctx: JobContext) -> None:\n    tell(ctx, value=VALUE)\n"
     agent = await start_any(code)
@@ -307,9 +307,8 @@ async def test_second_edit_within_a_second_is_what_the_next_process_runs(start_a
     times = module.stat()
     module.write_text(module.read_text().replace("VALUE = 1", "VALUE = 2"))
     os.utime(module, ns=(times.st_atime_ns, times.st_mtime_ns))
-    if start_method == "fork":
-        psutil.Process(agent.template).kill()
-        await agent.host.wait_event("template ready", count=2)
+    agent.host.signal(signal.SIGHUP)
+    await agent.host.wait_event("reloaded")
     assert await agent.run() == {"value": 2}
     assert not list(agent.folder.rglob("*.pyc"))
 

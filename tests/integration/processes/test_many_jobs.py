@@ -56,7 +56,7 @@ async def settled(agent: AgentHost) -> dict[str, int]:
     return {name: descriptors(pid) for name, pid in pids.items()}
 
 
-JOBS = {"fork": 1000, "spawn": 12}
+JOBS = {"auto": 1000, "spawn": 12}
 """A spawned job costs a quarter of a second of processor time: fewer of them must do."""
 
 
@@ -70,10 +70,10 @@ async def test_descriptors_are_as_many_after_1000_jobs_and_there_is_no_zombie(
     agent = await start_any(QUICK, STEADY)
     await run_jobs(agent, JOBS[start_method] // 4, at_once=4)
     before = await settled(agent)
-    await run_jobs(agent, JOBS[start_method], at_once=20 if start_method == "fork" else 4)
+    await run_jobs(agent, JOBS[start_method], at_once=20 if start_method == "auto" else 4)
     await poll(lambda: descriptors(agent.host.pid) <= before["host"], timeout=5)  # the last job's are just closed
     assert await settled(agent) == before
-    assert len(agent.host.events("template ready")) == (start_method == "fork")
+    assert len(agent.host.events("template ready")) == (start_method == "auto")
 
 
 def memory(agent: AgentHost) -> int:
@@ -98,9 +98,9 @@ async def test_memory_is_back_after_200_leaking_jobs(start_any: Start, start_met
     await run_jobs(agent, 5, at_once=4)  # as later: room for four jobs at a time is no leak
     await settled(agent)
     before = memory(agent)
-    await run_jobs(agent, JOBS[start_method] // 5 if start_method == "fork" else JOBS[start_method], at_once=4)
+    await run_jobs(agent, JOBS[start_method] // 5 if start_method == "auto" else JOBS[start_method], at_once=4)
     await settled(agent)
-    left = 4 if start_method == "fork" else 3
+    left = 4 if start_method == "auto" else 3
     await poll(lambda: len(agent.host.survivors()) == left, timeout=5, what="left behind")
     assert memory(agent) < 1.05 * before
 
@@ -121,7 +121,8 @@ async def entrypoint(ctx: JobContext) -> None:
 @pytest.mark.slow(5)
 async def test_idle_processes_share_what_was_imported(start: Start) -> None:
     """Scenario 12: 200 MB of imports and 8 idle processes, each of which has run a full collection."""
-    agent = await start(SHARES, "prewarm: my_agent:prewarm\nnum_idle_processes: 8\nlimits: { init: 30s }")
+    keys = "imports: shared\nprewarm: my_agent:prewarm\nnum_idle_processes: 8\nlimits: { init: 30s }"
+    agent = await start(SHARES, keys)
     idle = await agent.wait_idle(8, timeout=30)
     template = psutil.Process(agent.template)
     assert template.memory_info().rss > 180e6

@@ -1,19 +1,36 @@
-"""Code that must not be forked is found out, named once, and run in fresh interpreters instead.
-
-This is about the choice between the two start methods, so no test runs under both.
-"""
+"""Threads that are there before a job is: a process may have its own, what is forked may have none."""
 
 import pytest
 
 from agenthost.jobs import JobStatus
-from tests.support.agent_host import Start
+from tests.support.agent_host import Start, folder_of
 
-PYTHON_THREAD = """
-import threading
-threading.Thread(target=time.sleep, args=(300,), name="ticker", daemon=True).start()
 
-async def entrypoint(ctx: JobContext) -> None:
-    tell(ctx, threads=[thread.name for thread in threading.enumerate()])
+async def test_threads_of_an_imported_module_are_the_processes_own(start_any: Start) -> None:
+    """Whoever started them, and whichever kind they are; nothing is said about it, for nothing is the matter."""
+    code = """
+    import natively, ticking
+
+    async def entrypoint(ctx: JobContext) -> None:
+        tell(ctx, threads=[each.name for each in threading.enumerate()], all=len(os.listdir("/proc/self/task")))
+    """
+    (folder_of(start_any) / "ticking.py").write_text(TICKING)
+    (folder_of(start_any) / "natively.py").write_text(NATIVE)
+    agent = await start_any(code, "num_idle_processes: 1")
+    for _ in range(2):
+        assert await agent.run() == {"threads": ["MainThread", "ticker"], "all": 3}
+    assert agent.host.events("forking is not safe") == []
+
+
+TICKING = """
+import threading, time
+threading.Thread(target=time.sleep, args=(300,), name='ticker', daemon=True).start()
+"""
+NATIVE = """
+import ctypes
+libc = ctypes.CDLL(None)
+thread = ctypes.c_ulong()
+libc.pthread_create(ctypes.byref(thread), None, libc.sleep, ctypes.c_void_p(300))
 """
 FFI = """
 from livekit import rtc
@@ -24,76 +41,9 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
-async def test_thread_of_an_imported_module_is_named_with_the_importing_line(start: Start) -> None:
-    """The user reads which of their lines is to blame, although the thread was started elsewhere; it is said once."""
-    code = """
-    import ticking
-
-    async def entrypoint(ctx: JobContext) -> None:
-        tell(ctx, value=ticking.VALUE)
-    """
-    folder = "import threading, time\nthreading.Thread(target=time.sleep, args=(300,), name='ticker', daemon=True)"
-    (start.args[2] / "ticking.py").write_text(f"{folder}.start()\nVALUE = 7\n")
-    agent = await start(code)
-    line = await agent.host.wait_event("forking is not safe")
-    assert "thread 'ticker'" in line.fields["reason"]
-    assert "ticking.py:2" in line.fields["reason"]
-    assert [await agent.run(), await agent.run()] == [{"value": 7}, {"value": 7}]
-    assert len(agent.host.events("forking is not safe")) == 1
-
-
-async def test_native_threads_are_named_by_the_import_that_started_them(start: Start) -> None:
-    """They have no Python object; the import statement is known."""
-    code = """
-    import natively
-
-    async def entrypoint(ctx: JobContext) -> None:
-        tell(ctx)
-    """
-    (start.args[2] / "natively.py").write_text(NATIVE)
-    agent = await start(code)
-    line = await agent.host.wait_event("forking is not safe")
-    assert "`import natively`" in line.fields["reason"]
-    assert "my_agent.py:" in line.fields["reason"]
-    await agent.run()
-
-
-NATIVE = """
-import ctypes
-libc = ctypes.CDLL(None)
-thread = ctypes.c_ulong()
-libc.pthread_create(ctypes.byref(thread), None, libc.sleep, ctypes.c_void_p(300))
-"""
-
-
-async def test_ffi_used_when_imported_makes_processes_spawn(start: Start) -> None:
-    """The FFI refuses to work in a forked process; in a fresh interpreter the same code works."""
-    agent = await start(FFI)
-    line = await agent.host.wait_event("forking is not safe")
-    assert "livekit FFI" in line.fields["reason"]
-    number = (agent.folder / "my_agent.py").read_text().splitlines().index(FFI.splitlines()[2]) + 1
-    assert f"my_agent.py:{number}" in line.fields["reason"]
-    assert await agent.run() == {"works": "48000"}
-
-
-async def test_fork_is_obeyed_in_spite_of_threads(start: Start) -> None:
-    """`start_method: fork` is the user's risk: forked, without a word, and without the thread. Not even a warning of
-    Python's, which this code makes an error."""
-    strict = (
-        "import warnings\nwarnings.filterwarnings('error', message='.*multi-threaded', category=DeprecationWarning)\n"
-    )
-    agent = await start(strict + PYTHON_THREAD, start_method="fork")
-    assert await agent.run() == {"threads": ["MainThread"]}
-    assert agent.host.events("forking is not safe") == []
-
-
-async def test_template_that_must_not_fork_is_not_kept(start: Start) -> None:
-    """It would only hold memory: the base and the jobs are all there is."""
-    agent = await start(PYTHON_THREAD, "num_idle_processes: 1")
-    await agent.host.wait_event("forking is not safe")
-    [idle] = await agent.wait_idle(1)
-    assert [child.pid for child in agent.children()] == [agent.base, idle]
-    assert "ticker" in (await agent.run())["threads"]
+async def test_ffi_used_when_imported_is_the_processes_own(start_any: Start) -> None:
+    """The FFI refuses to work in the fork of a process that has used it: this one uses it after it was forked."""
+    assert await (await start_any(FFI)).run() == {"works": "48000"}
 
 
 async def test_preload_that_starts_a_thread_is_an_error(start: Start) -> None:

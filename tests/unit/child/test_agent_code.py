@@ -1,10 +1,10 @@
-"""`load_code`: everything a TemplateSpec names, imported and checked once."""
+"""`load_code`: everything a CodeSpec names, imported and checked once."""
 
 import pytest
 
 from agenthost.child.agent_code import load_code
 from agenthost.errors import EntrypointError
-from agenthost.ipc.messages import InitFailed, TemplateSpec
+from agenthost.ipc.messages import CodeSpec, InitFailed
 from tests.support.job_process import Fork
 
 HERE = __name__
@@ -29,9 +29,9 @@ def load() -> float:
 def takes_nothing() -> None: ...
 
 
-def _spec(**changes: str) -> TemplateSpec:
+def _spec(**changes: str) -> CodeSpec:
     values = {"entrypoint": f"{HERE}:entrypoint"} | changes
-    return TemplateSpec(agent="a", generation=1, env={}, working_dir="/", path=(), **values)
+    return CodeSpec(**values)
 
 
 def test_code_has_all_that_the_spec_names() -> None:

@@ -8,6 +8,7 @@ from agenthost.child.job_main import run_shared_prewarm
 from agenthost.context.job_process import JobProcess
 from agenthost.ipc.messages import (
     ApiToken,
+    CodeSpec,
     Ended,
     InitFailed,
     LogLevels,
@@ -15,7 +16,6 @@ from agenthost.ipc.messages import (
     Started,
     StopJob,
     Stopping,
-    TemplateSpec,
 )
 from tests.support.job_process import Fork, start_job
 
@@ -79,7 +79,7 @@ def test_shared_prewarm_leaves_neither_loop_nor_thread_nor_task() -> None:
         seen["loop"] = asyncio.get_running_loop()
         seen["task"] = asyncio.create_task(asyncio.Event().wait())
 
-    spec = TemplateSpec(agent="a", generation=1, env={}, working_dir="/", path=(), entrypoint="")
+    spec = CodeSpec(entrypoint="")
     before = threading.active_count()
     userdata: dict[str, object] = {}
     run_shared_prewarm(AgentCode(spec=spec, entrypoint=prewarm, prewarm=prewarm), userdata)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from agenthost.ipc.messages import (
     AskHandler,
+    CodeSpec,
     Ended,
     ForkProcess,
     HandlerAnswer,
+    Library,
     StartJob,
     TemplateReady,
     TemplateSpec,
@@ -39,14 +41,22 @@ START = StartJob(
     session_end_seconds=1.5,
     shutdown_seconds=2.0,
 )
-SPEC = TemplateSpec(agent="a", generation=1, env={"A": "B"}, working_dir="/", path=("/x",), entrypoint="m:e")
+SPEC = TemplateSpec(
+    agent="a",
+    env={"A": "B"},
+    working_dir="/",
+    path=("/x",),
+    code=CodeSpec(entrypoint="m:e"),
+    libraries=(Library(name="json"), Library(name="torch", env={"A": "1", "B": None})),
+)
 
 
 @pytest.mark.parametrize(
     "message",
     [
         START,
-        ForkProcess(number=1, kind="template", spec=SPEC),
+        SPEC,
+        ForkProcess(number=1, kind="job", spec=SPEC, code=CodeSpec(entrypoint="m:e", functions=b"\x80")),
         ForkProcess(number=2, kind="job", open_files=100),
         TemplateReady(pid=1, import_seconds=0.5, modules=("a", "b"), threads=()),
         AskHandler(number=1, job=b"\x00", identity="i", name="", metadata="", attributes={}),

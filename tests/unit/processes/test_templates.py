@@ -9,6 +9,7 @@ import pytest
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import (
     PACKET_BYTES,
+    CodeSpec,
     Forked,
     ForkProcess,
     ForkRefused,
@@ -24,11 +25,12 @@ from agenthost.processes.home import ProcessHome
 from agenthost.processes.templates import UNDER_WAY, fork_template, wait_ready
 from tests.unit.processes.conftest import MakeEnds, MakePeer, TemplatePeer
 
+SPEC = TemplateSpec(agent="a", env={}, working_dir="/", path=(), code=CodeSpec(entrypoint="a:b"))
+
 
 def request(number: int = 1, *, bytes_: int = 0) -> ForkProcess:
-    env = {"BIG": "x" * bytes_}
-    spec = TemplateSpec(agent="a", generation=1, env=env, working_dir="/", path=(), entrypoint="a:b")
-    return ForkProcess(number=number, kind="job", spec=spec)
+    code = CodeSpec(entrypoint="a:b", functions=b"x" * bytes_)
+    return ForkProcess(number=number, kind="job", code=code)
 
 
 class Process:
@@ -99,7 +101,7 @@ async def test_request_too_large_for_a_packet_is_refused_at_once(peer: MakePeer,
     ends = make_ends()
     process = Process()
     template.host.fork(request(bytes_=PACKET_BYTES), ends, process)
-    assert "environment is too large" in str(process.error)
+    assert "too large" in str(process.error)
     assert os.read(ends.stdout, 1) == b"", "somebody still holds the writing end"
 
 
@@ -256,7 +258,7 @@ async def test_closed_template_is_told_to_leave(peer: MakePeer) -> None:
 async def test_template_that_the_base_did_not_make_can_be_asked_for_again(peer: MakePeer, home: ProcessHome) -> None:
     """Its base died first: TemplateGone, which says that the next base will do."""
     base = peer("")
-    template = fork_template(base.host, request().spec, home)  # type: ignore[arg-type]
+    template = fork_template(base.host, SPEC, home)
     message, received = await base.receive()
     assert isinstance(message, ForkProcess) and message.kind == "template"
     for descriptor in received:
@@ -269,7 +271,7 @@ async def test_template_that_the_base_did_not_make_can_be_asked_for_again(peer: 
 async def test_template_that_the_base_refused_says_why(peer: MakePeer, home: ProcessHome) -> None:
     """EAGAIN, or a thread."""
     base = peer("")
-    template = fork_template(base.host, request().spec, home)  # type: ignore[arg-type]
+    template = fork_template(base.host, SPEC, home)
     message, received = await base.receive()
     assert isinstance(message, ForkProcess)
     base.say(ForkRefused(number=message.number, reason="no memory"))

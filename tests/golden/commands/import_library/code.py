@@ -1,0 +1,6 @@
+import polling
+
+SECONDS = polling.SECONDS
+
+
+async def entrypoint(ctx): ...

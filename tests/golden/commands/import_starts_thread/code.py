@@ -1,7 +1,0 @@
-import threading
-import time
-
-threading.Thread(target=time.sleep, args=(600,), name="poller", daemon=True).start()
-
-
-async def entrypoint(ctx): ...
