@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from agenthost.child.main_script import MAIN
 from agenthost.child.user_modules import is_users, is_users_module
 from agenthost.ipc.messages import Library
 
@@ -21,12 +22,14 @@ class ImportRecord:
 
     def __init__(self) -> None:
         self._before = 0
+        self._main: ModuleType | None = None
         self._environment: dict[str, str] = {}
         self._asked: dict[str, Mapping[str, str | None]] = {}
         self._original: Callable[..., Any] = builtins.__import__
 
     def begin(self) -> None:
         self._before = len(sys.modules)
+        self._main = sys.modules.get(MAIN)
         self._environment = dict(os.environ)
         self._original = builtins.__import__
         builtins.__import__ = self._watched
@@ -50,7 +53,11 @@ class ImportRecord:
         That would give this process a copy of the memory in which its template has them: 10 MB of livekit-agents.
         """
         names = list(itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - self._before)))
-        return {name: sys.modules[name] for name in reversed(names)}
+        new = {name: sys.modules[name] for name in reversed(names)}
+        main = sys.modules.get(MAIN)
+        if main is not None and main is not self._main:  # a script took the place of ours, and so is not at the end
+            new[MAIN] = main
+        return new
 
     def _watched(
         self,

@@ -98,6 +98,7 @@ class Door:
         except BaseException as error:
             self._channel.send(describe_failure("import", error))
             os._exit(1)
+        os.environ.update(self._request.credentials)  # as after `own_import.import_own`
         self._channel.send(self._learning.report(code, functions))
         return code
 

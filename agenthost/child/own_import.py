@@ -4,6 +4,7 @@ What that code makes when it is imported is this process's alone: connections, l
 """
 
 import multiprocessing
+import os
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -53,6 +54,8 @@ def import_own(request: ForkProcess, learning: Learning) -> Imported:
     assert request.code is not None
     multiprocessing.current_process().name = f"agenthost-{request.kind}-{request.number}"  # it is no MainProcess
     code = load_code(request.code)
+    # The import may have put another server's in their place (`load_dotenv(override=True)`): the job is on the host's.
+    os.environ.update(request.credentials)
     # As after the import in a template: what careless modules did there is the same for no job.
     reset_signals()
     pipe_handler.set_levels(request.log_level, request.log_levels)

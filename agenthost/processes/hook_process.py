@@ -61,7 +61,6 @@ class Hook:
         self, agent: str, *, starter: Starter, home: ProcessHome, init_seconds: float, script: str | None = None
     ) -> None:
         self._script = script
-        self._closed = False
         self._agent = agent
         self._starter = starter
         self._home = home

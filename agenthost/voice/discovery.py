@@ -54,8 +54,15 @@ def find_in_module(module: ModuleType, reference: str) -> Found:
     agents: list[object] = [value for value in values if isinstance(value, AgentServer)]
     agents += [value for value in values if isinstance(value, WorkerOptions)]
     if not agents:
-        raise EntrypointError(f"`{reference}` neither calls `cli.run_app(…)` nor has an AgentServer: add one of them")
+        raise EntrypointError(
+            f"`{reference}` neither calls `cli.run_app(…)` nor has an AgentServer: add one of them, or name "
+            f"the function that handles jobs: `{_module_of(reference)}:function`"
+        )
     return Found(agent=agents[0])
+
+
+def _module_of(reference: str) -> str:
+    return reference.removesuffix(".py").replace("/", ".")
 
 
 def check_kind(agent: object, reference: str, file: str, line: int) -> None:

@@ -172,14 +172,14 @@ async def test_an_entrypoint_that_raises_fails_its_job(
     assert "my_agent.py" in ended.fields["traceback"]
 
 
-async def test_jobs_see_the_pair_and_their_import_does_not(
+async def test_jobs_and_their_import_see_the_pair(
     run_host: RunHost,
     livekit_server: RealLiveKitServer,
     participant: Join,
     room_name: str,
     tmp_path: Path,
 ) -> None:
-    """Prewarm and entrypoint find it where LiveKit's libraries look; the log says so once."""
+    """They find it where LiveKit's libraries look; the log says so once."""
     code = """
     import os
     seen = {"import": "LIVEKIT_API_SECRET" in os.environ}
@@ -199,7 +199,7 @@ async def test_jobs_see_the_pair_and_their_import_does_not(
     host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server"))
     await participant(room_name)
     ended = await host.wait_event("job ended", room=room_name)
-    assert ended.fields["error"] == "ValueError: ({'import': False, 'prewarm': True, 'entrypoint': True}, 1)"
+    assert ended.fields["error"] == "ValueError: ({'import': True, 'prewarm': True, 'entrypoint': True}, 1)"
     assert len(host.events("jobs see the API key and secret")) == 1
 
 

@@ -36,12 +36,14 @@ def room_name() -> str:
     return f"room-{uuid.uuid4().hex[:8]}"
 
 
-async def run(run_host: RunHost, server: RealLiveKitServer, folder: Path, code: str, *, models: bool) -> HostProcess:
+async def run(
+    run_host: RunHost, server: RealLiveKitServer, folder: Path, code: str, *, models: bool, yaml: str = ""
+) -> HostProcess:
     (folder / "my_agent.py").write_text(CODE + code)
     file = folder / "agenthost.yaml"
     file.write_text(
         "entrypoint: my_agent:server\nhttp: { listen: none }\nload: { max_jobs: 9 }\nnum_idle_processes: 1\n"
-        "limits: { init: 90s }\nlog_level: DEBUG\n"
+        f"limits: {{ init: 90s }}\nlog_level: DEBUG\n{yaml}"
     )
     env = {} if models else {"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"}
     host = await run_host(file, server=server, env=env)
@@ -112,10 +114,17 @@ async def entrypoint(ctx: JobContext) -> None:
         assert [line for line in host.lines if line.message.startswith("turns by") and "NoneType" not in line.message]
 
 
+@pytest.mark.parametrize(("imports", "where"), [("own", "here"), ("shared", "elsewhere")])
 async def test_a_turn_detector_is_asked_over_the_jobs_executor(
-    run_host: RunHost, livekit_server: RealLiveKitServer, participant: Join, room_name: str, tmp_path: Path
+    imports: str,
+    where: str,
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
 ) -> None:
-    """As livekit-plugins-turn-detector does it, with a stand-in for its weights: loaded once, in the template."""
+    """As livekit-plugins-turn-detector does it, with a stand-in for its weights: loaded by whom its code was."""
     code = """
 import json
 
@@ -153,9 +162,9 @@ async def entrypoint(ctx: JobContext) -> None:
     session = AgentSession(**heard, vad=None, turn_detection=Detector(ctx.inference_executor))
     await session.start(agent=Agent(instructions=""), room=ctx.room)
 """
-    host = await run(run_host, livekit_server, tmp_path, code, models=False)
+    host = await run(run_host, livekit_server, tmp_path, code, models=False, yaml=f"imports: {imports}\n")
     await spoken_turn(participant, room_name)
-    await host.wait_event("asked elsewhere", room=room_name)
+    await host.wait_event(f"asked {where}", room=room_name)
 
 
 async def test_noise_cancellation_that_loads_at_import_leaves_forking_alone(

@@ -40,7 +40,6 @@ version: 1
 agent_name: a
 entrypoint: my_agent:entrypoint
 num_idle_processes: {idle}
-start_method: fork
 load: {{ max_jobs: 10 }}
 limits: {{ shutdown: 1s }}
 drain_timeout: {drain}

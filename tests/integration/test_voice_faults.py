@@ -96,10 +96,11 @@ def test_code_that_cannot_be_hosted_is_refused_in_one_sentence(
 
 
 def test_a_module_without_agent_is_refused(fork: Fork, tmp_path: Path) -> None:
-    """With the two ways out of it."""
+    """With the ways out of it."""
     (tmp_path / "no_agent.py").write_text("answer = 42\n")
     failed = fork("", entrypoint="no_agent").receive(InitFailed)
-    assert "`no_agent:attribute`" in failed.message and "`no_agent.py`" in failed.message
+    assert "neither calls `cli.run_app(…)` nor has an AgentServer: add one" in failed.message
+    assert "`no_agent:function`" in failed.message
 
 
 @pytest.mark.parametrize(

@@ -194,12 +194,37 @@ async def test_two_agents_of_one_name_are_refused(
     assert "the agents `first` and `second` register alike (agent_name 'twin'" in host.stderr
 
 
+OTHER_VERSION = """
+import importlib.machinery, sys
+
+class Finder(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        spec = super().find_spec(name, path, target)
+        if name == {module!r}:
+            execute = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: (execute(module), exec({change!r}, vars(module)))
+        return spec
+
+sys.meta_path.insert(0, Finder)
+"""
+
+
+def other_version(folder: Path, module: str, change: str) -> dict[str, str]:
+    """The environment of a host that finds livekit-agents with this `change` to the end of one of its modules."""
+    (folder / "site").mkdir()
+    (folder / "site" / "sitecustomize.py").write_text(OTHER_VERSION.format(module=module, change=change))
+    return {"PYTHONPATH": str(folder / "site"), "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"}
+
+
 async def test_a_version_that_fits_and_was_never_tried_runs_with_a_warning(
     run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
 ) -> None:
     """Newer than any there is: its parts are there, so it is used."""
-    write(tmp_path, "newer", more="import livekit.agents.version\nlivekit.agents.version.__version__ = '1.9.0'\n")
-    host = await run(run_host, fake_server, write_file(tmp_path))
+    write(tmp_path, "newer")
+    env = other_version(tmp_path, "livekit.agents.version", "__version__ = '1.9.0'")
+    host = await run_host(write_file(tmp_path), server=fake_server, env=env)
+    await host.wait_event("registered", timeout=60)
     warned = host.events("agenthost is not tried with this livekit-agents")
     assert [line.fields["version"] for line in warned] == ["1.9.0"]
     offered = await fake_server.offer("room", agent_name="newer")
@@ -207,21 +232,23 @@ async def test_a_version_that_fits_and_was_never_tried_runs_with_a_warning(
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("module", "renamed", "told"),
     [
         (
-            "from livekit.agents.voice import agent_session\ndel agent_session.RoomSessionTransport\n",
+            "livekit.agents.voice.agent_session",
+            "RoomSessionTransport",
             "AgentSession() going by livekit.agents.voice.agent_session.RoomSessionTransport",
         ),
-        ("from livekit.agents.ipc import proto\ndel proto.ShuttingDown\n", "livekit.agents.ipc.proto:ShuttingDown"),
+        ("livekit.agents.worker", "_DefaultLoadCalc.get_load", "livekit.agents.worker:_DefaultLoadCalc.get_load"),
     ],
 )
 async def test_a_version_that_renamed_something_is_refused_in_one_sentence(
-    harm: str, told: str, run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+    module: str, renamed: str, told: str, run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
 ) -> None:
     """Before any call, with what is missing and what to install."""
-    write(tmp_path, "renamed", more=harm)
-    host = await run_host(write_file(tmp_path), server=fake_server, env={"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"})
+    write(tmp_path, "renamed")
+    env = other_version(tmp_path, module, f"{renamed}_ = {renamed}\ndel {renamed}")
+    host = await run_host(write_file(tmp_path), server=fake_server, env=env)
     assert await host.exit_code(timeout=60) != ExitCode.OK
     assert "does not fit: it lacks" in host.output() and told in host.output()
     assert "install one of those, or a newer agenthost" in host.output()

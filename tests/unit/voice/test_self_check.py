@@ -9,6 +9,7 @@ import pytest
 from livekit.agents.ipc import proto
 
 from agenthost.errors import EntrypointError
+from agenthost.ipc.messages import CodeSpec
 from agenthost.voice.door import find
 from agenthost.voice.self_check import PARTS, Part, check_parts
 
@@ -47,11 +48,11 @@ def test_a_version_without_a_part_is_refused_at_the_door(monkeypatch: pytest.Mon
     """Before anything that stands on it is used, and with one sentence."""
     monkeypatch.delattr(proto, "StartJobRequest")
     with pytest.raises(EntrypointError, match=r"does not fit: it lacks livekit\.agents\.ipc\.proto:StartJobRequest\."):
-        find(object(), "my_agent:server")
+        find(object(), CodeSpec(entrypoint="my_agent:server"))
 
 
 SOURCES = sorted((Path(__file__).parents[3] / "agenthost" / "voice").glob("*.py"))
-NOT_THEIRS = {"self", "cls", "os"}
+NOT_THEIRS = {"self", "cls", "os", "sys"}
 
 
 def private_names(tree: ast.Module) -> Iterator[str]:
