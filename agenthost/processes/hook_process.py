@@ -2,7 +2,8 @@
 
 Runs on the host's loop. It lives as long as its generation. When it dies every open question fails at once; when a
 question is not answered in time it counts as hanging, is killed and replaced: another is started soon, with growing
-pauses where each dies without an answer. A start outlives the question that waits for it. The main process of a script
+pauses where each dies without an answer, whether or not somebody asks meanwhile. A start outlives the question that
+waits for it. The main process of a script
 (`child/main_process.py`) is one, too, and is there whether anything is asked or not: it may do other things.
 """
 
@@ -69,7 +70,8 @@ class Hook:
         self._born = 0.0
         self._numbers = itertools.count(1)
         self._starting: asyncio.Task[HookProcess] | None = None
-        self._pause = FIRST_PAUSE_SECONDS
+        self._failures = 0
+        self._not_before = 0.0
         self._closed = False
 
     async def start(self) -> HookProcess:
@@ -78,7 +80,6 @@ class Hook:
 
     async def keep(self) -> None:
         """Have a main process at all times, until `close`; one that ends is started anew, with a growing delay."""
-        failures = 0
         while self._is_kept():
             try:
                 process = await self._living()
@@ -86,14 +87,14 @@ class Hook:
                 cause = process.death
             except ProcessFailed as error:
                 cause = str(error)
-            if not self._is_kept():
-                return
-            failures = failures + 1 if asyncio.get_running_loop().time() - self._born < STABLE_SECONDS else 1
-            delay = start_delay(failures)
-            self._home.log.error(
-                "main process ended", agent=self._agent, script=self._script, cause=cause, retry_in_seconds=delay
-            )
-            await asyncio.sleep(delay)
+            if self._is_kept():
+                self._home.log.error(
+                    "main process ended",
+                    agent=self._agent,
+                    script=self._script,
+                    cause=cause,
+                    retry_in_seconds=self._delay,
+                )
 
     def _is_kept(self) -> bool:
         return self._script is not None and not self._closed
@@ -146,70 +147,97 @@ class Hook:
         finally:
             process.open_questions.pop(question.number, None)
         assert isinstance(message, kind)
-        self._pause = FIRST_PAUSE_SECONDS
+        if self._script is None:
+            self._failures = 0
         return message
 
     async def _living(self) -> HookProcess:
         """The start has `init_seconds` of its own: who waits for it may give up, and it goes on for the next."""
         if self._process is not None and not self._process.ended.done():
             return self._process
+        if self._closed:
+            raise ProcessFailed("the hook process is not needed any more")
         starting = self._begin()
         await asyncio.wait({starting})
         if starting.cancelled():  # by `close`: whoever waits is not cancelled with it
             raise ProcessFailed("the hook process is not needed any more")
         return starting.result()
 
-    def _started(self, starting: "asyncio.Task[HookProcess]") -> None:
-        if not starting.cancelled() and starting.exception() is None:
-            self._process = starting.result()
-            self._process.ended.add_done_callback(lambda _: self._dead())
-
-    def _dead(self) -> None:
-        """Have another soon, whether or not somebody asks; one that dies again and again is waited with.
-
-        A main process has its own keeper (`keep`).
-        """
-        if not self._closed and self._script is None:
-            asyncio.get_running_loop().call_later(self._pause, self._start_again)
-            self._pause = min(self._pause * 2, MOST_PAUSE_SECONDS)
-
-    def _start_again(self) -> None:
-        living = self._process is not None and not self._process.ended.done()
-        if not self._closed and not living:
-            self._begin()
-
     def _begin(self) -> "asyncio.Task[HookProcess]":
         """The start that is under way, else a new one."""
         if self._starting is None or self._starting.done():
             self._starting = asyncio.get_running_loop().create_task(self._start())
-            self._starting.add_done_callback(self._started)
+            # nobody need wait for one that `_gone` has begun
+            self._starting.add_done_callback(lambda starting: starting.cancelled() or starting.exception())
         return self._starting
 
     async def _start(self) -> HookProcess:
+        """After the pause. `_process` is set last, with nothing awaited since: `close` cancels this, or finds it."""
+        now = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0.0, self._not_before - now()))
+        self._born = now()
+        try:
+            process = await self._make()
+        except ProcessFailed:
+            self._failed()
+            raise
+        process.ended.add_done_callback(lambda _: self._gone(process))
+        self._process = process
+        return process
+
+    async def _make(self) -> HookProcess:
+        """One that is ready. Whoever is cancelled leaves none behind."""
         kind = "hook" if self._script is None else "main"
-        self._born = asyncio.get_running_loop().time()
         process = await start_process(
             self._starter, kind, lambda: HookProcess(number=next(NUMBERS), agent=self._agent, home=self._home)
         )
+        try:
+            await self._wait_ready(process)
+        except BaseException:
+            process.kill()
+            raise
+        return process
+
+    async def _wait_ready(self, process: HookProcess) -> None:
         try:
             async with asyncio.timeout(self._init_seconds):
                 await asyncio.shield(process.ready)
         except TimeoutError:
             stacks = await process.stacks(seconds=_DUMP_SECONDS)
-            process.kill()
             what = "the hook process was not ready"
             if self._script is not None:
                 what = f"`{self._script}` did not come to `cli.run_app(…)`"
             raise Hung(f"{what} within limits.init ({self._init_seconds:g} s)", stacks) from None
-        except asyncio.CancelledError:  # nobody wants it any more, and `close` does not know it
-            process.kill()
-            raise
-        return process
+
+    def _gone(self, process: HookProcess) -> None:
+        """Have another soon, whether or not somebody asks. A main process has its own keeper (`keep`)."""
+        if self._process is process:
+            self._lose()
+
+    def _lose(self) -> None:
+        self._process = None
+        self._failed()
+        if self._script is None:
+            self._begin()
+
+    def _failed(self) -> None:
+        """One that dies again and again, or does not get ready, is waited with."""
+        now = asyncio.get_running_loop().time()
+        was_stable = self._script is not None and now - self._born >= STABLE_SECONDS
+        self._failures = 1 if was_stable else self._failures + 1
+        self._not_before = now + self._delay
+
+    @property
+    def _delay(self) -> float:
+        """From the last failure until the next start."""
+        if self._script is not None:
+            return start_delay(self._failures)
+        return min(MOST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures - 1, 16))
 
     def _replace(self, process: HookProcess) -> None:
         """A handler that hangs may hold the whole loop: the stacks go to the log, the process goes."""
         if self._process is process:
-            self._process = None
+            self._lose()
             self._home.log.warning(
                 "hook process replaced", agent=self._agent, pid=process.pid, reason="no answer in time"
             )
