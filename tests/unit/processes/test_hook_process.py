@@ -1,40 +1,15 @@
 """Who asks a hook process that is only being started; the process is played by the test."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 
 import pytest
 
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.messages import Ready
-from agenthost.processes.child_process import ChildProcess
-from agenthost.processes.ends import ProcessEnds
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.hook_process import Hook
-
-
-class PlayedStarter:
-    """`made` is the process it started; without `finish` it never gets ready."""
-
-    def __init__(self) -> None:
-        self.made: asyncio.Future[ChildProcess] = asyncio.get_running_loop().create_future()
-        self._theirs: tuple[int, ...] = ()
-
-    async def start(self, process: ChildProcess, kind: str) -> None:
-        ends = ProcessEnds.open()
-        process.open(ends)
-        self._theirs = ends.theirs
-        process.started.set_result(0)  # without a pid: nobody is to be killed
-        self.made.set_result(process)
-
-    def finish(self) -> None:
-        self.made.result().received(Ready())
-
-    def end(self) -> None:
-        for descriptor in self._theirs:
-            os.close(descriptor)
-        self._theirs = ()
+from tests.support.played_process import PlayedStarter
 
 
 @pytest.fixture
@@ -63,7 +38,7 @@ async def test_load_is_not_waited_for_longer_than_its_time(hook: Hook, starter: 
     """The start of the process included, and it goes on: the next question finds it."""
     with pytest.raises(TimeoutError):
         await hook.ask_load(0, seconds=0.05)
-    starter.finish()
+    (await starter.made).received(Ready())
     assert await hook.start() == ()
     starter.end()  # it leaves by itself, since it has no pid to kill
     await hook.close()
