@@ -171,6 +171,7 @@ class RunningJob:
                 return None
             except InitFailure as failure:
                 self._traceback = failure.report.traceback
+                self.process.kill_in(SLACK_SECONDS, f"did not end after its {failure.report.phase} had failed")
                 await self.process.ended
                 return init_outcome(failure.report)
             except TimeoutError:

@@ -12,6 +12,7 @@ from agenthost.host.jobs.job_spec import JobSpec
 from agenthost.host.jobs.running_job import RunningJob
 from agenthost.host.jobs.states import JobState
 from agenthost.internal_errors import InternalErrors
+from agenthost.ipc.messages import InitFailed
 from agenthost.jobs import Accept, DispatchTimes, JobOutcome, JobStatus
 from agenthost.logs.events import get_logger
 from agenthost.metrics import InternalPart, Metrics
@@ -98,6 +99,22 @@ def test_job_whose_state_cannot_be_told_ends_all_the_same(end: Callable[[Running
         assert stage.process.ended.done()
         assert len(stage.told) == 1
         assert stage.metrics.internal_errors(InternalPart.JOB) >= 1
+        starter.end()
+
+    run_jumping(scenario())
+
+
+def test_process_that_outlives_the_failure_of_its_prewarm_is_killed() -> None:
+    """It has said why, and then hangs in what is done at its exit: the job's outcome and its slot wait for it."""
+
+    async def scenario() -> None:
+        starter = PlayedStarter()
+        stage = Stage(await played_job_process(starter))
+        running = await stage.begin()
+        stage.process.received(InitFailed(phase="prewarm", error="ValueError", message="no model"))
+        outcome = await running
+        assert outcome.error == "prewarm failed: ValueError: no model"
+        assert stage.told == [JobStatus.FAILED]
         starter.end()
 
     run_jumping(scenario())
