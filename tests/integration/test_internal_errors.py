@@ -201,6 +201,18 @@ async def test_process_that_cannot_be_given_back_is_ended(stage: Make) -> None:
     assert await one.host.exit_code() == 0
 
 
+async def test_job_that_was_terminated_ends_when_nobody_can_tell_whether_it_is_meant(stage: Make) -> None:
+    """The question whether its dispatch stands fails inside the host: the server's word holds."""
+    one = await stage("agenthost.recovery.recovery:dispatch_stands")
+    job = await one.start("r")
+    (dispatch,) = one.server.rooms.list_dispatches("r")
+    one.harm()
+    await one.server.rooms.delete_dispatch("r", dispatch.id)
+    await one.host.wait_event("internal error", part="recovery", job_id=job)
+    await one.host.wait_event("job stopping", job_id=job, reason="terminated by the server")
+    await one.ends(job, "r")
+
+
 async def test_message_that_the_host_fails_to_read_is_one_message(stage: Make) -> None:
     """Its socket is not dropped, with which the server would forget all jobs; the error is counted."""
     one = await stage("agenthost.dispatch.wire:_offer")
