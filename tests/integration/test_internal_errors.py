@@ -201,6 +201,18 @@ async def test_process_that_cannot_be_given_back_is_ended(stage: Make) -> None:
     assert await one.host.exit_code() == 0
 
 
+async def test_job_whose_end_fails_inside_the_host_is_over_all_the_same(stage: Make) -> None:
+    """It cannot be counted: the drain that waits for its end hears of it."""
+    one = await stage("agenthost.metrics:Metrics.job_ended")
+    job = await one.start("r")
+    one.host.signal(signal.SIGTERM)
+    await one.host.wait_event("draining", jobs=1)
+    one.harm()
+    await one.ends(job, "r")
+    await one.host.wait_event("internal error")
+    assert await one.host.exit_code() == 0
+
+
 async def test_job_that_was_terminated_ends_when_nobody_can_tell_whether_it_is_meant(stage: Make) -> None:
     """The question whether its dispatch stands fails inside the host: the server's word holds."""
     one = await stage("agenthost.recovery.recovery:dispatch_stands")

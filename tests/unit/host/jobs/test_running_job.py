@@ -12,7 +12,7 @@ from agenthost.host.jobs.job_spec import JobSpec
 from agenthost.host.jobs.running_job import RunningJob
 from agenthost.host.jobs.states import JobState
 from agenthost.internal_errors import InternalErrors
-from agenthost.ipc.messages import InitFailed
+from agenthost.ipc.messages import Heartbeat, InitFailed
 from agenthost.jobs import Accept, DispatchTimes, JobOutcome, JobStatus
 from agenthost.logs.events import get_logger
 from agenthost.metrics import InternalPart, Metrics
@@ -115,6 +115,25 @@ def test_process_that_outlives_the_failure_of_its_prewarm_is_killed() -> None:
         outcome = await running
         assert outcome.error == "prewarm failed: ValueError: no model"
         assert stage.told == [JobStatus.FAILED]
+        starter.end()
+
+    run_jumping(scenario())
+
+
+def test_job_says_whether_it_is_in_its_room() -> None:
+    """What it said last is what recovery goes by."""
+
+    async def scenario() -> None:
+        starter = PlayedStarter()
+        stage = Stage(await played_job_process(starter))
+        running = await stage.begin()
+        said = []
+        for connected in (True, False, True):
+            stage.process.received(Heartbeat(people=0, connected=connected))
+            said.append(stage.job.connected)
+        assert said == [True, False, True]
+        stage.job.kill("third signal")
+        await running
         starter.end()
 
     run_jumping(scenario())
