@@ -174,20 +174,24 @@ class LoadControl:
     async def _ask(self, agent: HostedAgent) -> None:
         """The last value stays when there is no answer in time."""
         assert agent.hook is not None
+        scope = self._scopes[agent.id]
+        load, failure = None, ""
         try:
             answer = await agent.hook.ask_load(self._jobs.slots_of(agent.id), seconds=CUSTOM_SECONDS)
+            load, failure = answer.load, answer.detail
         except (TimeoutError, ProcessFailed) as error:
-            self._tell_failure(agent.id, str(error) or "no answer in time")
-            return
-        if answer.load is None or not math.isfinite(answer.load):
-            self._tell_failure(agent.id, answer.detail or f"{answer.load} is no load")
+            failure = str(error) or "no answer in time"
+        if self._scopes.get(agent.id) is not scope:
+            return  # a reload has removed the agent meanwhile
+        if load is not None and math.isfinite(load):
+            scope.custom, scope.failure = load, ""
         else:
-            self._scopes[agent.id].custom, self._scopes[agent.id].failure = answer.load, ""
+            self._tell_failure(agent.id, scope, failure or f"{load} is no load")
 
-    def _tell_failure(self, agent: str, failure: str) -> None:
+    def _tell_failure(self, agent: str, scope: _Scope, failure: str) -> None:
         """Once for each kind of failure, not once a second."""
-        if failure != self._scopes[agent].failure:
-            self._scopes[agent].failure = failure
+        if failure != scope.failure:
+            scope.failure = failure
             self._log.warning("load function failed", agent=agent, error=failure, effect="its last value stays")
 
     def _tell_brake(self, key: str, scope: _Scope, parts: list[LoadPart]) -> None:

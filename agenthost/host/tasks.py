@@ -8,7 +8,6 @@ What fails the host does not end its jobs: `failed` is for whoever drains it the
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 
@@ -68,7 +67,7 @@ class Tasks:
                 return
             except Exception as error:
                 self._errors.note(InternalPart.TASK, error)
-                failures.append(time.monotonic())
+                failures.append(asyncio.get_running_loop().time())
                 if len(failures) == MOST_FAILURES and failures[-1] - failures[0] < FAILURES_WITHIN_SECONDS:
                     raise
             await asyncio.sleep(BEGIN_ANEW_SECONDS)

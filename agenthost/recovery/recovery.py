@@ -15,7 +15,7 @@ from agenthost.errors import AgentHostError
 from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import RoomInfo
 from agenthost.logs.events import EventLogger
-from agenthost.metrics import Metrics
+from agenthost.metrics import InternalPart, Metrics
 from agenthost.recovery.policy import Patience
 from agenthost.recovery.restarting import EndedJob, Restarter, Spawn
 from agenthost.recovery.room_check import CHECK_SECONDS, DoubtfulJob, RoomCheck
@@ -86,6 +86,7 @@ class Recovery:
         self._host = host
         self._spawn = spawn
         self._keep = keep
+        self._errors = errors
         self._log = log
         self._servers: dict[LiveKitConfig, ServerApi] = {}
         self._restarter = Restarter(spawn=spawn, closed=host.closed, metrics=metrics, log=log)
@@ -140,6 +141,9 @@ class Recovery:
         try:
             is_meant = not await dispatch_stands(job.server, room=job.room, dispatch_id=dispatch_id)
         except AgentHostError:
+            is_meant = True
+        except Exception as error:
+            self._errors.note(InternalPart.RECOVERY, error, job_id=job.job_id)
             is_meant = True
         if is_meant:
             self._host.terminate_job(job.job_id)

@@ -76,15 +76,20 @@ class RoomCheck:
                 await self.look()
 
     async def look(self) -> None:
-        """One look, at each server once. A server that cannot be asked ends no job."""
+        """One look, at each server once. A server that cannot be asked ends no job; one that fails stops no other."""
         jobs = self._doubtful()
         missed = self._missed
         self._missed = Counter({job.job_id: missed[job.job_id] for job in jobs if not job.connected})
         for server, theirs in _by_server(jobs).items():
-            unsure = [job for job in theirs if not job.connected]
-            if unsure and not await self._check_rooms(server, unsure):
-                continue
-            for job in theirs:
+            with self._errors.contained(InternalPart.RECOVERY):
+                await self._look_at(server, theirs)
+
+    async def _look_at(self, server: ServerApi, jobs: Sequence[DoubtfulJob]) -> None:
+        unsure = [job for job in jobs if not job.connected]
+        if unsure and not await self._check_rooms(server, unsure):
+            return
+        for job in jobs:
+            with self._errors.contained(InternalPart.RECOVERY, job_id=job.job_id):
                 await self._check_dispatch(job)
 
     async def _check_rooms(self, server: ServerApi, jobs: Sequence[DoubtfulJob]) -> bool:
@@ -96,7 +101,8 @@ class RoomCheck:
             return False
         self._log.debug("rooms checked", jobs=len(jobs), rooms=len(rooms))
         for job in jobs:
-            self._judge(job, rooms)
+            with self._errors.contained(InternalPart.RECOVERY, job_id=job.job_id):
+                self._judge(job, rooms)
         return True
 
     def _judge(self, job: DoubtfulJob, rooms: Sequence[RoomInfo]) -> None:

@@ -5,7 +5,6 @@ Small hosts in one process, in front of the fake server, with waits a hundred ti
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 
 from livekit.protocol import agent_dispatch, models
@@ -14,6 +13,7 @@ from agenthost.testing.livekit_server import FakeLiveKitServer
 from tests.support.recovering_host import AGENT, RecoveringHost
 
 SCALE = 100.0
+TURN_SECONDS = 0.01
 GHOST_SECONDS = 20.0 / SCALE
 MANY = 10_000
 
@@ -31,17 +31,20 @@ class LostCalls:
         self._rooms: list[str] = []
 
     async def run(self, *, rooms: int, seconds: float, at_least: int = 2) -> None:
-        """Call by call, harm by harm; then peace, in which every call is to be served."""
+        """Call by call, harm by harm; then peace, in which every call is to be served.
+
+        The seed alone says what happens, and in which order; a machine that is busy takes longer than `seconds` for it.
+        """
         for _ in range(at_least + 1):
             await self._start()
-        began = time.monotonic()
-        while (now := time.monotonic() - began) < seconds:
-            if len(self._rooms) < rooms * now / seconds:
+        turns = round(seconds / TURN_SECONDS)
+        for turn in range(turns):
+            if len(self._rooms) < rooms * turn / turns:
                 await self._call()
             elif self._random.random() < 0.1:
                 await self._random.choice(self._harms(at_least))()
             self._look()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(TURN_SECONDS)
         for host in self.hosts:
             host.capacity, host.answers, host.draining = MANY, True, False
 

@@ -55,23 +55,25 @@ class Mailbox:
         return await asyncio.wait_for(self.data.get(), SECONDS)
 
 
-async def _run_sample(run_host: RunHost, server: RealLiveKitServer, file: Path, registrations: int = 1) -> HostProcess:
-    """Start the sample and wait until all its agents are registered.
+async def _run_sample(
+    run_host: RunHost, server: RealLiveKitServer, file: Path, registrations: int = 1, *more: str
+) -> HostProcess:
+    """Start the sample, with `more` arguments, and wait until all its agents are registered.
 
     On no fixed HTTP port, and without the limit of the machine's cpu: other tests may be using it.
     """
-    settings = ("--set", "http.listen=127.0.0.1:0", "--set", "load.max_jobs=20")
+    settings = ("--set", "http.listen=127.0.0.1:0", "--set", "load.max_jobs=20", *more)
     host = await run_host(file, *settings, server=server, cwd=file.parent)
     await host.wait_event("registered", count=registrations)
     return host
 
 
 async def _agent_in(room: rtc.Room, count: int = 1) -> list[rtc.RemoteParticipant]:
-    """Wait until `count` agents are in the room."""
+    """Wait until `count` agents are in the room, and are connected: what is sent to one that is not may be lost."""
 
     def agents() -> list[rtc.RemoteParticipant]:
-        kind = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
-        found = [p for p in room.remote_participants.values() if p.kind == kind]
+        kind, state = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT, rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
+        found = [p for p in room.remote_participants.values() if (p.kind, p.state) == (kind, state)]
         return found if len(found) >= count else []
 
     return await poll(agents, timeout=SECONDS, what=f"{count} agents did not join {room.name}")
@@ -130,12 +132,23 @@ async def test_echo_sends_text_and_data_back(
 
 
 async def test_echo_answers_only_the_one_who_wrote(
-    run_host: RunHost, livekit_server: RealLiveKitServer, participant: Join, room_name: str
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    room_name: str,
 ) -> None:
-    """Two people in one room each get their own words back."""
-    await _run_sample(run_host, livekit_server, SAMPLES / "echo" / "agenthost.yaml")
+    """Two people in one room each get their own words back.
+
+    The agent comes when both are there: to livekit.rtc data of somebody whom it has not been told of yet is nobody's,
+    and is dropped.
+    """
+    named = ("--set", "agent_name=echo")
+    await _run_sample(run_host, livekit_server, SAMPLES / "echo" / "agenthost.yaml", 1, *named)
     ann, bob = await participant(room_name, "ann"), await participant(room_name, "bob")
     mailboxes = {"ann": Mailbox(ann), "bob": Mailbox(bob)}
+    request = api.CreateAgentDispatchRequest(agent_name="echo", room=room_name)
+    await livekit_api.agent_dispatch.create_dispatch(request)
     for person in (ann, bob):
         name = person.local_participant.identity
         agents = [agent.identity for agent in await _agent_in(person)]  # nobody named would be everybody

@@ -106,7 +106,10 @@ async def entrypoint(ctx: JobContext) -> None:
 """
     )
     assert await asyncio.wait_for(texts.get(), 20) == "ready"
-    said = await room.local_participant.perform_rpc(destination_identity="agent", method="greet", payload="ada")
+    await client.agent()  # a text may be faster than the word of who is there, by which livekit.rtc calls it
+    said = await room.local_participant.perform_rpc(
+        destination_identity="agent", method="greet", payload="ada", response_timeout=20
+    )
     assert said == "hello ada"
     writer = await room.local_participant.stream_bytes("file", topic="files")
     await writer.write(bytes(100_000))

@@ -12,7 +12,7 @@ from agenthost.control.client import ControlClient
 from agenthost.control.location import default_path
 from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
-from agenthost.testing.values import OfferOutcome
+from agenthost.testing.values import Faults, OfferOutcome
 from tests.support.broken_host import ERROR, SWITCH, broken
 from tests.support.host import HostProcess, signal_again, write_agent
 from tests.support.polling import poll
@@ -170,16 +170,59 @@ async def test_job_that_fails_inside_the_host_is_told_and_killed(stage: Make, ta
     """While it is handed over, or before that: the server hears of it, its process and slot are free, others go on."""
     one = await stage(target)
     other = await one.start("other")
-    before = len(one.host.survivors())
+    before = set(one.host.survivors())
     one.harm()
     result = await one.server.offer("r", agent_name="a")
     told = await one.server.wait_status(result.job_id, JobStatus.FAILED)
     assert ERROR in told.error
     assert await one.count("job") == 1
-    await poll(lambda: len(one.host.survivors()) == before, timeout=5, what="its process lives")
+    await poll(lambda: set(one.host.survivors()) <= before, timeout=5, what="its process lives")
     one.mend()
     await one.ends(await one.start("next"), "next")
     await one.ends(other, "other")
+
+
+async def test_process_that_cannot_be_given_back_is_ended(stage: Make) -> None:
+    """The job that did not use it is over all the same: its slot is free, and no drain waits for it."""
+    one = await stage("agenthost.processes.pool:Pool.give_back")
+    other = await one.start("other")
+    before = set(one.host.survivors())
+    one.server.faults = Faults(lose_assignments=True)
+    one.harm()
+    lost = await one.server.offer("r", agent_name="a")
+    assert lost.outcome is OfferOutcome.LOST
+    (reserved,) = set(one.host.survivors()) - before
+    await one.host.wait_event("job not assigned", job_id=lost.job_id)
+    await one.host.wait_event("internal error", part="job", job_id=lost.job_id)
+    await poll(lambda: not reserved.is_running(), timeout=5, what="its process lives")
+    one.host.signal(signal.SIGTERM)
+    await one.host.wait_event("draining", jobs=1)
+    await one.ends(other, "other")
+    assert await one.host.exit_code() == 0
+
+
+async def test_job_whose_end_fails_inside_the_host_is_over_all_the_same(stage: Make) -> None:
+    """It cannot be counted: the drain that waits for its end hears of it."""
+    one = await stage("agenthost.metrics:Metrics.job_ended")
+    job = await one.start("r")
+    one.host.signal(signal.SIGTERM)
+    await one.host.wait_event("draining", jobs=1)
+    one.harm()
+    await one.ends(job, "r")
+    await one.host.wait_event("internal error")
+    assert await one.host.exit_code() == 0
+
+
+async def test_job_that_was_terminated_ends_when_nobody_can_tell_whether_it_is_meant(stage: Make) -> None:
+    """The question whether its dispatch stands fails inside the host: the server's word holds."""
+    one = await stage("agenthost.recovery.recovery:dispatch_stands")
+    job = await one.start("r")
+    (dispatch,) = one.server.rooms.list_dispatches("r")
+    one.harm()
+    await one.server.rooms.delete_dispatch("r", dispatch.id)
+    await one.host.wait_event("internal error", part="recovery", job_id=job)
+    await one.host.wait_event("job stopping", job_id=job, reason="terminated by the server")
+    await one.ends(job, "r")
 
 
 async def test_message_that_the_host_fails_to_read_is_one_message(stage: Make) -> None:

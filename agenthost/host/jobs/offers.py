@@ -195,10 +195,9 @@ class OfferHandler:
             if job.target.current.generation is not generation:  # a reload replaced it: the new one has processes
                 return await self._reserve(job, accept)
             return Reject(reason="no process", detail=str(error))
+        job.reserved = Reservation(generation=generation, process=process)  # its end gives back what it does not use
         if self._current.closed:
-            generation.pool.give_back(process)
             return Reject(reason=self._current.closed)
-        job.reserved = Reservation(generation=generation, process=process)
         self._jobs.accept(job, accept)
         return accept
 

@@ -118,8 +118,6 @@ class JobRegistry:
         """It leaves the registry; a process that it did not use goes back to its pool."""
         ran = job.running is not None
         self.move(job, JobState.ENDED)
-        if job.reserved is not None and not ran:
-            job.reserved.generation.pool.give_back(job.reserved.process)
         del self._jobs[job.id]
         self._count(job, -1)
         job.cancel_timers()
@@ -128,10 +126,21 @@ class JobRegistry:
         self._ended[job.id] = PastJob(ran=ran, why=why)
         if len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
+        if not ran:
+            self._give_back(job)
         for listener in self._listeners:
             with self._errors.contained(InternalPart.JOB, job_id=job.id):
                 listener(job)
         self._changed.set()
+
+    def _give_back(self, job: Job) -> None:
+        if job.reserved is None:
+            return
+        try:
+            job.reserved.generation.pool.give_back(job.reserved.process)
+        except Exception as error:
+            self._errors.note(InternalPart.JOB, error, job_id=job.id)
+            job.reserved.process.kill_because("it could not be given back")  # nobody else would end it
 
     async def _run(self, job: Job, running: RunningJob) -> None:
         try:

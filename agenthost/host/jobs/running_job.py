@@ -171,6 +171,7 @@ class RunningJob:
                 return None
             except InitFailure as failure:
                 self._traceback = failure.report.traceback
+                self.process.kill_in(SLACK_SECONDS, f"did not end after its {failure.report.phase} had failed")
                 await self.process.ended
                 return init_outcome(failure.report)
             except TimeoutError:
@@ -323,16 +324,20 @@ class RunningJob:
         return self._errors.contained(InternalPart.JOB, job_id=self.spec.offer.job_id)
 
     def _intend(self, intent: StopIntent) -> None:
-        self._enter_ending()
         self._intent = intent
         if self._replacing is not None:
             self._replacing.cancel()
+        self._enter_ending()
 
     def _enter_ending(self) -> None:
-        """The first to say that it shall end, the job itself included, makes its state ENDING."""
+        """The first to say that it shall end, the job itself included, makes its state ENDING.
+
+        Never raises: whoever says so asks or kills its process next, whatever its state is.
+        """
         if not self._is_ending:
             self._is_ending = True
-            self._moved(JobState.ENDING)
+            with self._contained():
+                self._moved(JobState.ENDING)
 
     def _ask_to_stop(self, grace: float, budget: float | None, kill_after: float) -> None:
         if self._started:

@@ -43,6 +43,7 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
+@pytest.mark.quiet
 @pytest.mark.slow(9)
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(("how", "start_method"), [("python", "auto"), ("native", "spawn")], indirect=["start_method"])

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from agenthost.host.tasks import BEGIN_ANEW_SECONDS, MOST_FAILURES, Tasks
+from agenthost.host.tasks import BEGIN_ANEW_SECONDS, FAILURES_WITHIN_SECONDS, MOST_FAILURES, Tasks
 from agenthost.internal_errors import InternalErrors
 from agenthost.logs.events import get_logger
 from agenthost.metrics import InternalPart, Metrics
@@ -76,6 +76,26 @@ def test_loop_that_fails_now_and_then_goes_on() -> None:
     run_jumping(scenario())
 
 
+def test_loop_that_fails_once_in_a_while_goes_on_for_ever() -> None:
+    """However often, if there is time between: only failures that come close together are too many."""
+
+    async def scenario() -> None:
+        work, runs = Work(), asyncio.Event()
+
+        async def turn(number: int) -> None:
+            if number > 2 * MOST_FAILURES:
+                runs.set()
+            await asyncio.sleep(FAILURES_WITHIN_SECONDS / (MOST_FAILURES - 1))
+            raise ValueError(number)
+
+        work.tasks.keep(work.loop(turn))
+        await runs.wait()
+        assert (work.failures, work.errors()) == ([], 2 * MOST_FAILURES)
+        await work.tasks.cancel()
+
+    run_jumping(scenario())
+
+
 def test_loop_that_ends_of_what_it_waited_for_is_begun_anew() -> None:
     """Something else was cancelled, not the loop: that is no reason for it to be gone without a word."""
 
@@ -117,6 +137,31 @@ def test_kept_loop_ends_with_the_host() -> None:
         await work.tasks.cancel()
         assert running.cancelled() and pausing.cancelled()
         assert (work.failures, work.errors()) == ([], 1)
+
+    run_jumping(scenario())
+
+
+def test_task_that_forgets_that_it_was_cancelled_ends_too() -> None:
+    """As one does whose task group fails while it is cancelled (CPython 3.11); what stops with the tasks, after it."""
+
+    async def scenario() -> None:
+        work, order = Work(), list[str]()
+
+        async def forgets() -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                order.append("cancelled")
+            await asyncio.Event().wait()
+
+        async def stop() -> None:
+            order.append("stopped")
+
+        task = work.tasks.create_task(forgets())
+        work.tasks.at_end(stop)
+        await asyncio.sleep(0)  # it is begun
+        await work.tasks.cancel()
+        assert (task.cancelled(), order) == (True, ["cancelled", "stopped"])
 
     run_jumping(scenario())
 

@@ -137,3 +137,26 @@ async def test_server_that_cannot_be_asked_ends_no_job(
         await check.look()
     assert closed == []
     assert caplog.messages == ["rooms not checked"]
+
+
+async def test_job_that_fails_inside_the_host_keeps_no_other_from_its_end(
+    fake_server: FakeLiveKitServer, server: ServerApi
+) -> None:
+    """Its room is gone, or its dispatch, and so are theirs: all but one are ended at the first look."""
+    ended: list[str] = []
+
+    def end(job_id: str) -> None:
+        if job_id.endswith("_0"):
+            raise RuntimeError("it cannot be ended")
+        ended.append(job_id)
+
+    fake_server.rooms.create_quietly("here")
+    gone = [DoubtfulJob(job_id=f"AJ_{n}", room="gone", sid="RM", joined=False, server=server) for n in range(2)]
+    over = [
+        DoubtfulJob(
+            job_id=f"AJ_over_{n}", room="here", sid="RM", joined=True, connected=True, dispatch_id="AD", server=server
+        )
+        for n in range(2)
+    ]
+    await make_check([*gone, *over], close=end, terminate=end).look()
+    assert ended == ["AJ_1", "AJ_over_1"]

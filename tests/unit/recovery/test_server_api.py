@@ -1,10 +1,12 @@
 """The calls that bring jobs back, against the fake server, which answers as the real one does."""
 
+import asyncio
+
 import pytest
 from livekit.protocol import models
 
 from agenthost.errors import CallRefused, ConnectionLost
-from agenthost.recovery.server_api import ServerApi
+from agenthost.recovery.server_api import CALLS_AT_ONCE, ServerApi
 from agenthost.recovery.values import DispatchInfo, Member
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from tests.unit.recovery.conftest import Connect
@@ -84,3 +86,12 @@ async def test_server_that_is_away_is_a_lost_connection(fake_server: FakeLiveKit
     await fake_server.stop()
     with pytest.raises(ConnectionLost, match="RoomService/ListRooms failed"):
         await api.list_rooms()
+
+
+async def test_so_many_calls_are_made_at_once_and_the_others_wait_for_their_turn(api: ServerApi) -> None:
+    """A host whose jobs all end asks for them one after another, and has sockets left; every call is made."""
+    calls = [asyncio.create_task(api.list_rooms()) for _ in range(CALLS_AT_ONCE + 5)]
+    await asyncio.sleep(0)  # all of them are begun
+    assert api.calls == CALLS_AT_ONCE
+    await asyncio.gather(*calls)
+    assert api.calls == CALLS_AT_ONCE + 5

@@ -16,8 +16,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from agenthost.config.examination import Options
-from agenthost.config.loading import examine_text, loaded
 from agenthost.config.model import Permissions
 from agenthost.host.hosted_agent import HostedAgent
 from agenthost.host.jobs.job import Job
@@ -27,12 +25,10 @@ from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import Accept, JobType, Offer, RoomInfo
 from agenthost.logs.events import get_logger
 from agenthost.metrics import InternalPart, Metrics
-from agenthost.plan import AgentPlan, plan
+from agenthost.plan import Plan
 from agenthost.processes.cause_of_death import OomWatch
 from agenthost.rules import Decision
 
-FILE = 'agents: { a: { entrypoint: "m:e", agent_name: a }, b: { entrypoint: "m:e", agent_name: b } }\n'
-ENVIRON = {"LIVEKIT_URL": "ws://one", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "a secret of some length"}
 ACCEPT = Accept(identity="agent")
 PERMISSIONS = Permissions(
     can_publish=True,
@@ -46,25 +42,16 @@ PERMISSIONS = Permissions(
 LIMITS = st.one_of(st.none(), st.integers(1, 4))
 
 
-@pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, AgentPlan]:
-    """Two agents."""
-    folder = tmp_path_factory.mktemp("registry")
-    (folder / "m.py").write_text("async def e(ctx): ...\n")
-    options = Options(environ=ENVIRON, command="start")
-    return dict(plan(loaded(examine_text(FILE, folder / "agenthost.yaml", options)).config).agents)
-
-
 class Book:
     """A registry and what it said of itself; `job` makes jobs for it."""
 
-    def __init__(self, plans: dict[str, AgentPlan]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.metrics = Metrics()
         errors = InternalErrors(self.metrics, get_logger("test"))
         self.registry = JobRegistry(metrics=self.metrics, errors=errors, oom=OomWatch(), log=get_logger("test"))
         self.left: list[str] = []
         self.registry.on_end(lambda job: self.left.append(job.id))
-        self._agents = {key: HostedAgent(one, None) for key, one in plans.items()}
+        self._agents = {key: HostedAgent(one, None) for key, one in plan.agents.items()}
 
     def job(self, job_id: str, *, target: str = "a", receiver: str = "a", room: str = "r", dispatch: str = "") -> Job:
         offer = Offer(job_id=job_id, type=JobType.ROOM, room=RoomInfo(name=room), dispatch_id=dispatch)
@@ -77,8 +64,8 @@ class Book:
 
 
 @pytest.fixture
-def book(plans: dict[str, AgentPlan]) -> Book:
-    return Book(plans)
+def book(two_agents: Plan) -> Book:
+    return Book(two_agents)
 
 
 def test_limit_of_the_host_holds_across_agents(book: Book) -> None:
@@ -173,14 +160,14 @@ async def test_drain_waits_for_an_accepted_job_and_ends_when_it_is_given_back(bo
 class Slots(RuleBasedStateMachine):
     """Offers, answers and ends of a few jobs, in any order and again and again, beside a plain list."""
 
-    plans: dict[str, AgentPlan]
+    plan: Plan
     offered: Bundle[Job] = Bundle("offered")
     accepted: Bundle[Job] = Bundle("accepted")
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.book = Book(self.plans)
+        self.book = Book(self.plan)
         self.here: list[Job] = []
 
     def teardown(self) -> None:
@@ -241,8 +228,8 @@ class Slots(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(plans: dict[str, AgentPlan]) -> Iterator[type[Slots]]:
-    Slots.plans = plans
+def machine(two_agents: Plan) -> Iterator[type[Slots]]:
+    Slots.plan = two_agents
     yield Slots
 
 
