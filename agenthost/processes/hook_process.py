@@ -3,8 +3,8 @@
 Runs on the host's loop. It lives as long as its generation. When it dies every open question fails at once; when a
 question is not answered in time it counts as hanging, is killed and replaced: another is started soon, with growing
 pauses where each dies without an answer, whether or not somebody asks meanwhile. A start outlives the question that
-waits for it. The main process of a script
-(`child/main_process.py`) is one, too, and is there whether anything is asked or not: it may do other things.
+waits for it. The main process of a script (`child/main_process.py`) is one, too, and is there whether anything is asked
+or not: it may do other things.
 """
 
 import asyncio
