@@ -16,6 +16,9 @@ from agenthost.values import Discreet
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
+JOB_GRANTS = ("room_admin", "room_create", "room_list", "room_record", "ingress_admin", "sip_admin", "sip_call")
+"""Those that the server API asks for; the other grants of LiveKit are for who joins a room."""
+
 
 class JobType(Enum):
     """What the server makes one job of: a room, a publishing participant, or any participant."""

@@ -143,7 +143,9 @@ def _assemble(start: StartJob, process: JobProcess, end: Callable[[str], None]) 
         process=process,
         room=room,
         participants=Participants(room),
-        api=ApiAccess(url=start.url, token=start.api_token, key=start.api_key, secret=start.api_secret),
+        api=ApiAccess(
+            url=start.url, token=start.api_token, key=start.api_key, secret=start.api_secret, file=start.file
+        ),
         end=end,
     )
 

@@ -164,6 +164,7 @@ def _livekit(values: Values) -> LiveKitConfig:
         api_secret=values["api_secret"] or "",
         proxy=values["proxy"],
         secret_in_jobs=values["secret_in_jobs"],
+        job_grants=values["job_grants"],
     )
 
 

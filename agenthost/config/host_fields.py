@@ -8,6 +8,7 @@ from agenthost.config.agent_fields import (
     permission_fields,
 )
 from agenthost.config.fields import Apply, Field, Kind, Spec, build_spec
+from agenthost.jobs import JOB_GRANTS
 
 _HOST = (
     Field(
@@ -54,6 +55,16 @@ _HOST = (
         apply=Apply.GENERATION,
         description="Jobs see the raw key and secret, for code that needs the pair itself; its import only if this is "
         "written as `true`.",
+    ),
+    Field(
+        path="livekit.job_grants",
+        kind=Kind.TEXTS,
+        choices=JOB_GRANTS,
+        default=("room_admin", "room_create", "room_record", "sip_admin", "sip_call"),
+        apply=Apply.LIVE,
+        description="What `ctx.api` may do with the job's token: `room_admin` in the job's own room, the others in "
+        "the whole project. Running jobs keep what they have; code that has the raw pair grants itself what it likes.",
+        examples=(["room_admin", "room_create", "ingress_admin"], []),
     ),
     Field(
         path="livekit.proxy",

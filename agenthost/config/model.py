@@ -199,7 +199,8 @@ class AgentConfig(Discreet, frozen=True, kw_only=True):
 class LiveKitConfig(Discreet, frozen=True, kw_only=True):
     """Empty `url`: none was given anywhere (an error for `start`, the local server for `dev`).
 
-    `secret_in_jobs` None: only the jobs of code for livekit-agents see the raw pair.
+    `secret_in_jobs` None: only the jobs of code for livekit-agents see the raw pair. `job_grants` are those of a job's
+    own token for the server API.
     """
 
     not_shown = frozenset({"api_key", "api_secret"})
@@ -209,6 +210,7 @@ class LiveKitConfig(Discreet, frozen=True, kw_only=True):
     api_secret: str
     proxy: str | None
     secret_in_jobs: bool | None
+    job_grants: tuple[str, ...]
 
 
 class LogConfig(Struct, frozen=True, kw_only=True):

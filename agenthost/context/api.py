@@ -1,17 +1,20 @@
 """The LiveKit server API as a job has it: on a token that the host mints and renews. Runs in job processes.
 
-The job holds no secret: with the token it can administer its own room, place SIP calls and create rooms. Only where
-the file says `livekit.secret_in_jobs: true` it signs its own requests with the raw pair.
+The job holds no secret: the token allows what `livekit.job_grants` has, and what it does not allow is refused with a
+word on where to allow it. Only where the file says `livekit.secret_in_jobs: true` the job signs its own requests with
+the raw pair.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agenthost.context.grants import missing_grant
 from agenthost.errors import EntrypointError
 
 if TYPE_CHECKING:
     from livekit import api
+    from livekit.api.access_token import Claims
 
 T = TypeVar("T")
 
@@ -22,14 +25,16 @@ SERVICES = ("room", "ingress", "egress", "sip", "agent_dispatch", "connector")
 class ApiAccess:
     """Makes the client when it is first asked for, renews its token, and closes it with the job.
 
-    `url` is the server's (ws or http); `key` and `secret` are empty unless jobs are given the raw pair.
+    `url` is the server's (ws or http); `key` and `secret` are empty unless jobs are given the raw pair. `file` is
+    where the grants of the token are written, "" where there is none.
     """
 
-    def __init__(self, *, url: str, token: str, key: str = "", secret: str = "") -> None:
+    def __init__(self, *, url: str, token: str, key: str = "", secret: str = "", file: str = "") -> None:
         self._url = url
         self._token = token
         self._key = key
         self._secret = secret
+        self._file = file
         self._client: api.LiveKitAPI | None = None
         self._requests: set[asyncio.Task[Any]] = set()
 
@@ -75,6 +80,7 @@ class ApiAccess:
         except EntrypointError:
             self.start(client.aclose(), "agenthost: close the client")
             raise
+        explain_refusals(client, self._file)
         return client
 
 
@@ -96,6 +102,50 @@ def check_client(client: "api.LiveKitAPI", token: str) -> None:
             f"livekit-api {__version__} does not fit: there is no token to renew in its LiveKitAPI's "
             f"{', '.join(lacking)}. Install a version that this agenthost was tried with, or a newer agenthost"
         )
+
+
+def explain_refusals(client: "api.LiveKitAPI", file: str) -> None:
+    """Have the errors of a client that was made with a token say which grant is missing, and where to write it.
+
+    `file` as for `missing_grant`.
+    """
+    # All that livekit-api 1.2.2 asks of the server goes through this method, which each service has an object of:
+    # https://github.com/livekit/python-sdks/blob/main/livekit-api/livekit/api/twirp_client.py
+    for name in SERVICES:
+        twirp = getattr(client, name)._client
+        twirp.request = _explained(twirp.request, file)
+
+
+def _explained(request: Callable[..., Awaitable[Any]], file: str) -> Callable[..., Awaitable[Any]]:
+    async def explained(
+        service: str, method: str, data: Any, headers: Mapping[str, str], *args: Any, **kwargs: Any
+    ) -> Any:
+        from livekit import api
+
+        try:
+            return await request(service, method, data, headers, *args, **kwargs)
+        except api.TwirpError as error:
+            if error.code not in (api.TwirpErrorCode.UNAUTHENTICATED, api.TwirpErrorCode.PERMISSION_DENIED):
+                raise
+            claims = _claims(headers)
+            room = getattr(data, "room", "") or getattr(data, "room_name", "")
+            hint = missing_grant(service, method, room, claims, file) if claims is not None else ""
+            if not hint:
+                raise
+            text = f"{error.message}: {hint}"
+            raise api.TwirpError(error.code, text, status=error.status, metadata=error.metadata) from None
+
+    return explained
+
+
+def _claims(headers: Mapping[str, str]) -> "Claims | None":
+    import jwt
+    from livekit.api import TokenVerifier
+
+    try:
+        return TokenVerifier().verify(headers.get("authorization", "").removeprefix("Bearer "), verify_signature=False)
+    except jwt.InvalidTokenError:
+        return None
 
 
 async def delete_room(access: ApiAccess, name: str) -> "api.DeleteRoomResponse":

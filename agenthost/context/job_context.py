@@ -168,7 +168,8 @@ class JobContext:
 
     @property
     def api(self) -> "LiveKitAPI":
-        """The server API, allowed to administer this job's room, place SIP calls and create rooms.
+        """The server API, allowed what `livekit.job_grants` in the file says: by default to administer this job's room,
+        create rooms, record, and place SIP calls. The error of a call that it may not make says which grant is missing.
 
         One client for the whole job, closed with it. The first use imports livekit.api, which takes about 0.1 s:
         import it in your module, or list it under `preload`, when that matters during a call.

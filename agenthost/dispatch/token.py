@@ -7,7 +7,7 @@ for classes it never uses, and PyJWT brings the whole of `cryptography` for algo
 import base64
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import json
@@ -51,16 +51,16 @@ def call_token(credentials: Credentials, room: str = "") -> str:
     return _sign({"video": grants}, credentials, CALL_TOKEN_SECONDS)
 
 
-def api_token(credentials: Credentials, room: str) -> str:
-    """What `ctx.api` of one job works with: admin of its room, SIP, and creating and deleting rooms.
+def api_token(credentials: Credentials, room: str, grants: Iterable[str]) -> str:
+    """What `ctx.api` of one job works with: `grants` as in `livekit.job_grants`, admin of its own room alone.
 
-    DeleteRoom asks for roomCreate, which the server does not bind to one room.
+    The server binds no other grant to a room: DeleteRoom, for one, asks for `room_create`.
     """
-    grants = {
-        "video": {"roomAdmin": True, "room": room, "roomCreate": True},
-        "sip": {"admin": True, "call": True},
-    }
-    return _sign(grants, credentials, API_TOKEN_SECONDS)
+    granted: dict[str, dict[str, Any]] = {"video": {"room": room}, "sip": {}}
+    for grant in grants:
+        section, name = _API_GRANTS[grant]
+        granted[section][name] = True
+    return _sign(granted, credentials, API_TOKEN_SECONDS)
 
 
 def guest_token(credentials: Credentials, room: str, identity: str) -> str:
@@ -147,6 +147,17 @@ def _base64(data: bytes) -> bytes:
 
 
 _HEADER = _base64(json.encode({"alg": "HS256", "typ": "JWT"}))
+
+_API_GRANTS: Mapping[str, tuple[str, str]] = {
+    "room_admin": ("video", "roomAdmin"),
+    "room_create": ("video", "roomCreate"),
+    "room_list": ("video", "roomList"),
+    "room_record": ("video", "roomRecord"),
+    "ingress_admin": ("video", "ingressAdmin"),
+    "sip_admin": ("sip", "admin"),
+    "sip_call": ("sip", "call"),
+}
+"""As the file has them → where a token has them."""
 
 # What livekit-server 1.13.5 puts into a job's token (`BuildAgentToken` of livekit/protocol, agent/token.go), with
 # what every LiveKit token may have that gives its holder nothing.

@@ -222,7 +222,7 @@ class StartJob(Message, frozen=True, kw_only=True):
     """Run this job now. `job` is the server's protobuf Job, unread by the host; times are in seconds.
 
     Those in `…_at` are since the epoch: when the offer came, was accepted, was assigned, and was handed to a process.
-    `session_host` is a value of the agent's key, `guests` as in Guests.
+    `session_host` is a value of the agent's key, `guests` as in Guests. `file` is the host's, "" where it has none.
     """
 
     not_shown = frozenset({"job", "token", "api_token", "api_key", "api_secret", "metadata", "attributes", "settings"})
@@ -242,6 +242,7 @@ class StartJob(Message, frozen=True, kw_only=True):
     metadata: str
     attributes: Mapping[str, str]
     settings: Mapping[str, Any]
+    file: str = ""
     attempt: int
     session_host: str = "off"
     guests: Mapping[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from agenthost.context.api import renew_client
+from agenthost.context.api import explain_refusals, renew_client
 from agenthost.ipc.messages import StartJob
 from agenthost.logs.events import get_logger
 
@@ -21,6 +21,7 @@ class ApiToken:
     """The token of one job. `attach` it to the context whose `api` shall use it."""
 
     def __init__(self, start: StartJob) -> None:
+        self._file = start.file
         self._has_pair = bool(start.api_key and start.api_secret)
         self._context: Any = None
         if not self._has_pair:
@@ -29,7 +30,10 @@ class ApiToken:
 
     def attach(self, context: Any) -> None:
         self._context = context
-        if not self._has_pair and hasattr(context, "init_recording"):
+        if self._has_pair:
+            return
+        explain_refusals(context.api, self._file)
+        if hasattr(context, "init_recording"):
             context.init_recording = _without_pair(context, context.init_recording)
 
     def renew(self, token: str) -> None:

@@ -241,6 +241,31 @@ async def test_a_script_that_loads_the_url_of_another_server_stays_on_the_hosts(
     assert ended.fields["error"] == f"ValueError: {(2, *seen)}"
 
 
+async def test_without_the_pair_a_refused_call_says_which_grant_is_missing(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """As for native code: the token is the host's, and its grants are a key of the file."""
+    code = """
+    server = AgentServer()
+
+    @server.rtc_session()
+    async def tell(ctx: JobContext) -> None:
+        await ctx.connect()
+        await ctx.api.room.list_rooms(__import__("livekit.api").api.ListRoomsRequest())
+    """
+    yaml = "livekit: { secret_in_jobs: false }"
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server", yaml))
+    await participant(room_name)
+    ended = await host.wait_event("job ended", room=room_name)
+    assert "ListRooms needs `room_list`" in ended.fields["error"]
+    assert "write `livekit.job_grants: [" in ended.fields["error"]
+    assert f"in {tmp_path / 'agenthost.yaml'}" in ended.fields["error"]
+
+
 async def test_the_file_can_withhold_the_pair(
     run_host: RunHost,
     livekit_server: RealLiveKitServer,

@@ -177,7 +177,12 @@ async def _tries(faults: Faults, tries: int) -> Sequence[float]:
             return await connect(session, address)
 
         livekit = LiveKitConfig(
-            url=server.url, api_key=server.api_key, api_secret=server.api_secret, proxy=None, secret_in_jobs=None
+            url=server.url,
+            api_key=server.api_key,
+            api_secret=server.api_secret,
+            proxy=None,
+            secret_in_jobs=None,
+            job_grants=(),
         )
         registration = Registration(
             RegistrationKey(agent_name="steady", type=JobType.ROOM, deployment="", server=livekit),

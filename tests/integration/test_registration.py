@@ -50,6 +50,7 @@ async def registered(fake_server: FakeLiveKitServer) -> AsyncIterator[tuple[Regi
         api_secret=fake_server.api_secret,
         proxy=None,
         secret_in_jobs=False,
+        job_grants=(),
     )
     keys = Credentials(api_key=server.api_key, api_secret=server.api_secret)
     changed, offers = asyncio.Event(), AcceptAll()

@@ -132,7 +132,12 @@ class RecoveringHost:
     def livekit(self) -> LiveKitConfig:
         server = self._server
         return LiveKitConfig(
-            url=server.url, api_key=server.api_key, api_secret=server.api_secret, proxy=None, secret_in_jobs=None
+            url=server.url,
+            api_key=server.api_key,
+            api_secret=server.api_secret,
+            proxy=None,
+            secret_in_jobs=None,
+            job_grants=(),
         )
 
     def watched(self) -> Sequence[Watched]:

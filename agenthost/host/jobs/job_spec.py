@@ -18,6 +18,8 @@ class JobSpec(Discreet, frozen=True, kw_only=True):
     token    the server's, for joining the room
     url      where the room is
     server   whose key the job's own tokens are signed with
+    grants   those of its token for the server API
+    file     the host's, "" where it runs without one
     attempt  1, and one more each time that its dispatch was made anew because the job was lost
     """
 
@@ -32,10 +34,12 @@ class JobSpec(Discreet, frozen=True, kw_only=True):
     token: str
     url: str
     server: LiveKitConfig
+    grants: tuple[str, ...]
     permissions: Permissions
     limits: Limits
     settings: Mapping[str, Any]
     secret_in_job: bool
+    file: str
     attempt: int
     session_host: SessionHost
 
@@ -47,6 +51,10 @@ class JobSpec(Discreet, frozen=True, kw_only=True):
     @property
     def credentials(self) -> Credentials:
         return Credentials(api_key=self.server.api_key, api_secret=self.server.api_secret)
+
+    def api_token(self) -> str:
+        """A fresh token for the server API."""
+        return api_token(self.credentials, self.room, self.grants)
 
 
 def start_message(spec: JobSpec, guests: Mapping[str, str]) -> StartJob:
@@ -60,7 +68,7 @@ def start_message(spec: JobSpec, guests: Mapping[str, str]) -> StartJob:
         job=offer.encoded,
         url=spec.url,
         token=job_token(spec.token, spec.permissions, credentials, room=spec.room, identity=accept.identity),
-        api_token=api_token(credentials, spec.room),
+        api_token=spec.api_token(),
         api_key=credentials.api_key if spec.secret_in_job else "",
         api_secret=credentials.api_secret if spec.secret_in_job else "",
         worker_id=spec.worker_id,
@@ -71,6 +79,7 @@ def start_message(spec: JobSpec, guests: Mapping[str, str]) -> StartJob:
         metadata=accept.metadata,
         attributes=accept.attributes,
         settings=spec.settings,
+        file=spec.file,
         attempt=spec.attempt,
         session_host=spec.session_host.value,
         guests=guests if spec.session_host is SessionHost.OWN else {},

@@ -278,6 +278,7 @@ class OfferHandler:
     def _run(self, job: Job, event: wire.Assigned) -> RunningJob:
         assert job.reserved is not None and job.accept is not None
         registration, server, target = job.registration, job.registration.key.server, job.target.current
+        config = self._current.plan.config
         spec = JobSpec(
             offer=event.offer,
             accept=job.accept,
@@ -288,10 +289,12 @@ class OfferHandler:
             token=event.token,
             url=event.url or server.url,
             server=server,
+            grants=config.livekit.job_grants,
             permissions=job.decision.permissions,
             limits=target.config.limits,
             settings=target.config.settings,
             secret_in_job=job.reserved.generation.sees_secret,
+            file="" if config.code else str(config.file),
             attempt=1 + attempt_of(event.offer.attributes),
             session_host=target.config.session_host,
         )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from agenthost.config.model import SessionHost
-from agenthost.dispatch.token import API_TOKEN_SECONDS, TokenRefused, api_token
+from agenthost.dispatch.token import API_TOKEN_SECONDS, TokenRefused
 from agenthost.errors import ProcessFailed
 from agenthost.host.guests import GuestList
 from agenthost.host.jobs.job_spec import JobSpec, start_message
@@ -150,7 +150,7 @@ class RunningJob:
                 self._act(concern)
         if now - self._token_at > API_TOKEN_SECONDS * 2 / 3:
             self._token_at = now
-            self.process.send(ApiToken(token=api_token(self.spec.credentials, self.spec.room)))
+            self.process.send(ApiToken(token=self.spec.api_token()))
         self._check_memory(now)
 
     # ── launch ───────────────────────────────────────────────────────────────────────────────────────────────

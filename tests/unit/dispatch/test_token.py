@@ -23,6 +23,7 @@ from agenthost.dispatch.token import (
     job_token,
     worker_token,
 )
+from agenthost.jobs import JOB_GRANTS
 
 KEYS = Credentials(api_key="devkey", api_secret="a-secret-of-at-least-32-characters")
 LISTENER = Permissions(
@@ -146,7 +147,9 @@ def test_token_of_another_room_or_identity_is_refused(claims: dict[str, Any]) ->
         signed_again(claims)
 
 
-@pytest.mark.parametrize("token", [worker_token(KEYS), call_token(KEYS), call_token(KEYS, "r"), api_token(KEYS, "r")])
+@pytest.mark.parametrize(
+    "token", [worker_token(KEYS), call_token(KEYS), call_token(KEYS, "r"), api_token(KEYS, "r", ["room_admin"])]
+)
 def test_tokens_that_the_host_made_do_not_come_back_as_a_jobs(token: str) -> None:
     """The server is shown them, and with it whoever answers in its place."""
     with pytest.raises(TokenRefused, match="does not let"):
@@ -161,12 +164,20 @@ def test_token_that_has_ended_stays_one_that_has_ended() -> None:
     assert told["exp"] == ended["exp"]
 
 
-def test_api_token_is_bound_to_the_room() -> None:
+def test_api_token_is_bound_to_the_room_and_has_the_grants_given() -> None:
     """Admin of this room and no other; creating rooms cannot be bound."""
-    claims = read(api_token(KEYS, "r"))
+    claims = read(api_token(KEYS, "r", ["room_admin", "room_create", "sip_call"]))
     assert claims["video"] == {"roomAdmin": True, "room": "r", "roomCreate": True}
-    assert claims["sip"] == {"admin": True, "call": True}
+    assert claims["sip"] == {"call": True}
     assert claims["exp"] - claims["nbf"] == 3660
+
+
+def test_every_grant_of_the_file_has_its_place_in_the_token() -> None:
+    """And nothing else is in it."""
+    claims = read(api_token(KEYS, "r", JOB_GRANTS))
+    assert len(claims["video"]) + len(claims["sip"]) == len(JOB_GRANTS) + 1
+    none = read(api_token(KEYS, "r", ()))
+    assert (none["video"], none["sip"]) == ({"room": "r"}, {})
 
 
 def test_worker_token_may_register_and_nothing_else() -> None:
