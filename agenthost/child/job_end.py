@@ -2,7 +2,7 @@
 
     entrypoint    has its grace, then it is cancelled, and the participant entrypoints with it
     session_end   the user's function, with a limit of its own
-    room          left, if the job still is in it
+    room          left, if the job still is in it, with ctx.room or with one of its own
     callbacks     all shutdown callbacks at the same time, under one limit
     remains       API requests still under way, then every other task: cancelled
 
@@ -44,6 +44,7 @@ class JobEnd(Struct, frozen=True, kw_only=True):
     session_end: Callable[..., Any] | None
     session_end_seconds: float
     shutdown_seconds: float
+    leave: Callable[[], Coroutine[Any, Any, None]]
     budget: Budget
     report: Callable[[Stopping], None]
 
@@ -80,9 +81,10 @@ class JobEnd(Struct, frozen=True, kw_only=True):
             await self._run("session_end", calls, limit=self.session_end_seconds, share=SHARE)
 
     async def _leave_room(self) -> None:
+        calls = {"leaving a room of its own": self.leave()}
         if self.parts.room.isconnected():
-            calls = {"leaving the room": self.parts.room.disconnect()}
-            await self._run("room", calls, limit=LEAVE_SECONDS, share=SHARE)
+            calls["leaving the room"] = self.parts.room.disconnect()
+        await self._run("room", calls, limit=LEAVE_SECONDS, share=SHARE)
 
     async def _call_shutdown_callbacks(self, reason: str) -> None:
         calls = {

@@ -17,6 +17,7 @@ from agenthost.child.endings import disconnected, raised, succeeded
 from agenthost.child.framework import session_topic
 from agenthost.child.job_end import JobEnd
 from agenthost.child.job_line import JobLine
+from agenthost.child.joining import Joining
 from agenthost.context.api import ApiAccess
 from agenthost.context.calls import attempt, call, name_of
 from agenthost.context.current import set_job_context
@@ -43,14 +44,19 @@ class JobRun:
         self._parts = _assemble(start, process, self.end)
         self._topic = session_topic(start, say=lambda seen: self._line.say(seen))
         self._line = JobLine(
-            heartbeat=lambda: heartbeat_in(self._parts.room),
+            heartbeat=lambda: heartbeat_in(self._joining.room),
             renew_token=self._parts.api.renew,
             welcome=self._topic.welcome if self._topic else lambda sids: None,
         )
         self._context = JobContext(self._parts)
-        self._announcements: set[asyncio.Task[None]] = set()
+        self._joining = Joining(
+            self._parts.room,
+            room=start.room,
+            identity=start.identity,
+            joined=lambda room, participant: self._line.say(Connected(room_sid=room, participant_sid=participant)),
+            left=self._on_disconnected,
+        )
         self._parts.room.on("disconnected", self._on_disconnected)
-        self._parts.room.when_joined(self._announce)
         pipe_handler.set_context_fields(self._parts.log_fields)
 
     async def run(self, channel: BlockingChannel) -> float:
@@ -58,10 +64,12 @@ class JobRun:
         set_job_context(self._context)
         if self._topic is not None:
             self._topic.open()
+        self._joining.open()
         self._line.open(channel)
         if not self._line.ending.done():
             await self._serve()
         await self._line.close()
+        self._joining.close()
         return self._line.exit_seconds(self._start.shutdown_seconds)
 
     def end(self, reason: str) -> None:
@@ -86,6 +94,7 @@ class JobRun:
             session_end=self._code.session_end,
             session_end_seconds=self._start.session_end_seconds,
             shutdown_seconds=self._start.shutdown_seconds,
+            leave=self._joining.leave,
             budget=self._line.budget,
             report=self._line.say,
         ).run(ending.reason)
@@ -100,23 +109,13 @@ class JobRun:
             if not self._line.decide(raised(error)):
                 _tell_late(error)
             return
-        await self._parts.room.wait_settled()
-        if not self._parts.room.joined:
+        if not await self._joining.wait():
             if self._parts.participants.expected:
                 log.warning("participant entrypoints were added, but the entrypoint returned without ctx.connect()")
             self._line.decide(succeeded("entrypoint returned"))
 
     def _on_disconnected(self, reason: int) -> None:
         self._line.decide(disconnected(reason))
-
-    def _announce(self) -> None:
-        task = asyncio.create_task(self._tell_connected(), name="agenthost: connected")
-        self._announcements.add(task)
-        task.add_done_callback(self._announcements.discard)
-
-    async def _tell_connected(self) -> None:
-        room = self._parts.room
-        self._line.say(Connected(room_sid=await room.sid, participant_sid=room.local_participant.sid))
 
 
 def _tell_late(error: BaseException) -> None:
@@ -155,5 +154,6 @@ def heartbeat_in(room: Room) -> Heartbeat:
     if not room.isconnected():
         return Heartbeat(people=0)
     agent = ParticipantKind.PARTICIPANT_KIND_AGENT
-    people = sum(participant.kind != agent for participant in room.remote_participants.values())
+    # A list at once: a room of the user's own may be in another thread.
+    people = sum(participant.kind != agent for participant in list(room.remote_participants.values()))
     return Heartbeat(people=people, connected=room.connection_state == ConnectionState.CONN_CONNECTED)

@@ -71,6 +71,19 @@ class JobContext:
         """The participant a publisher or participant job is about; None for room jobs."""
         return self.job.participant if self.job.HasField("participant") else None
 
+    @property
+    def url(self) -> str:
+        """Of the LiveKit server that this job's room is on, as `livekit.rtc.Room.connect` takes it."""
+        return self._parts.info.url
+
+    @property
+    def token(self) -> str:
+        """What this job joins its room with, for code that does so by itself instead of calling `connect`.
+
+        Whoever is in the room with it is this job: it counts as connected, and ends when that room is left.
+        """
+        return self._parts.info.token
+
     def token_claims(self) -> "Claims":
         """What the token this job joins with says: identity, name, grants. Its signature is not verified."""
         from livekit.api import TokenVerifier

@@ -1,11 +1,10 @@
 """`JobRoom`: livekit.rtc's room as a job has it. Runs in job processes.
 
 It has its name before it is connected, and it notices that it joined whoever called `connect`: the context, a
-framework, or the user's own code. That is how a job that returned before joining is told from one that lives on. And
-whoever leaves it, "disconnected" is said: that is how a job that left is told from one that is still there.
+framework, or the user's own code. And whoever leaves it, "disconnected" is said: that is how a job that left is told
+from one that is still there.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from livekit import rtc
@@ -18,8 +17,6 @@ class JobRoom(rtc.Room):
         super().__init__()
         self._given_name = name
         self._was_joined = False
-        self._join_settled = asyncio.Event()
-        self._join_settled.set()
         self._join_callbacks: list[Callable[[], None]] = []
         self._leave_was_told = False
         self.on("disconnected", self._on_disconnected)
@@ -37,21 +34,13 @@ class JobRoom(rtc.Room):
         """Call `callback` each time the room has been connected, before `connect` returns."""
         self._join_callbacks.append(callback)
 
-    async def wait_settled(self) -> None:
-        """Return when no attempt to connect is under way."""
-        await self._join_settled.wait()
-
     async def connect(self, url: str, token: str, options: rtc.RoomOptions | None = None) -> None:
         """Join the room; raises `livekit.rtc.ConnectError` when the server cannot be reached or refuses."""
-        self._join_settled.clear()
         self._leave_was_told = False
-        try:
-            await super().connect(url, token, options or rtc.RoomOptions())
-            self._was_joined = True
-            for callback in self._join_callbacks:
-                callback()
-        finally:
-            self._join_settled.set()
+        await super().connect(url, token, options or rtc.RoomOptions())
+        self._was_joined = True
+        for callback in self._join_callbacks:
+            callback()
 
     async def disconnect(
         self, *, reason: rtc.DisconnectReason.ValueType = rtc.DisconnectReason.CLIENT_INITIATED

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from agenthost.child.budget import Budget
-from agenthost.child.job_end import CALLBACKS_SHARE, CANCEL_SECONDS, GRACE_SECONDS, SHARE
+from agenthost.child.job_end import CALLBACKS_SHARE, CANCEL_SECONDS, GRACE_SECONDS, LEAVE_SECONDS, SHARE
 from agenthost.context.calls import attempt, call, name_of
 from agenthost.logs.events import get_logger
 
@@ -54,6 +54,10 @@ class VoiceEnd:
         limits = {"limit": self._shutdown_seconds, "share": CALLBACKS_SHARE}
         callbacks = context._shutdown_callbacks
         callbacks[:] = [self._bounded("shutdown callback", callback, **limits) for callback in callbacks]
+
+    async def leave(self, leave: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Leave the rooms that the code has joined by itself; theirs was left before the callbacks."""
+        await self._bounded("leaving a room of its own", leave, limit=LEAVE_SECONDS, share=SHARE)()
 
     async def clear_remains(self) -> None:
         """Cancel every task that is still there: the loop is about to be left."""

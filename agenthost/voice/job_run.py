@@ -17,6 +17,7 @@ from livekit.protocol.agent import Job
 from agenthost.child.endings import Ending, disconnected, raised, succeeded
 from agenthost.child.job_line import JobLine
 from agenthost.child.job_run import heartbeat_in
+from agenthost.child.joining import Joining
 from agenthost.context.calls import attempt, call, name_of
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import Connected, Heartbeat, Started, StartJob, Stopping
@@ -25,7 +26,6 @@ from agenthost.logs.events import get_logger
 from agenthost.voice.api_token import ApiToken
 from agenthost.voice.first_uses import import_if_there
 from agenthost.voice.job_end import VoiceEnd
-from agenthost.voice.joining import Joining
 from agenthost.voice.session_topic import SessionTopic
 
 if TYPE_CHECKING:
@@ -73,8 +73,12 @@ class VoiceRun:
             self._process.orders.send_nowait(self.order())
             error = await attempt(self._process.job_task)
             self._line.decide(raised(error) if error else _ENDED_INSIDE)
+            if self._joining is not None:
+                await self._end.leave(self._joining.leave)
             await self._end.clear_remains()
         await self._line.close()
+        if self._joining is not None:
+            self._joining.close()
         return self._line.exit_seconds(self._start.shutdown_seconds)
 
     def interrupt(self, error: BaseException) -> None:
@@ -147,7 +151,14 @@ class VoiceRun:
         context.settings = MappingProxyType(dict(self._start.settings))
         context.attempt = self._start.attempt
         self._api_token.attach(context)
-        self._joining = Joining(context.room, joined=lambda: self._spawn(self._announce()))
+        self._joining = Joining(
+            context.room,
+            room=self._start.room,
+            identity=self._start.identity,
+            joined=lambda room, participant: self._line.say(Connected(room_sid=room, participant_sid=participant)),
+            left=self._on_disconnected,
+        )
+        self._joining.open()
         context.room.on("disconnected", self._on_disconnected)
         context._on_shutdown = self._before(context._on_shutdown)
         if self._line.ending.done():
@@ -166,10 +177,6 @@ class VoiceRun:
         assert self._joining is not None
         if not await self._joining.wait(JOIN_SECONDS):
             self._line.decide(succeeded("entrypoint returned"))
-
-    async def _announce(self) -> None:
-        room = self._context.room
-        self._line.say(Connected(room_sid=await room.sid, participant_sid=room.local_participant.sid))
 
     # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -196,7 +203,7 @@ class VoiceRun:
     # ── meanwhile ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _heartbeat(self) -> Heartbeat:
-        return heartbeat_in(self._context.room) if self._context is not None else Heartbeat(people=0)
+        return heartbeat_in(self._joining.room) if self._joining is not None else Heartbeat(people=0)
 
     async def _infer(self, request: Any) -> None:
         try:

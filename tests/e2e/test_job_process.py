@@ -57,8 +57,10 @@ async def test_job_that_leaves_its_room_succeeds(run_job: Fork) -> None:
     assert await asyncio.to_thread(process.end) == Ended(kind="succeeded", reason="room left")
 
 
-async def test_leaving_is_told_every_time(run_job: Fork) -> None:
+async def test_leaving_is_told_every_time(run_job: Fork, livekit_server: RealLiveKitServer) -> None:
     """livekit.rtc forgets the event now and then when it has nothing else to do; a job would wait for it for ever."""
+    token = api.AccessToken(livekit_server.api_key, livekit_server.api_secret).with_identity("someone else")
+    token.with_grants(api.VideoGrants(room_join=True, room="comings and goings"))
     code = """
 from agenthost.context.job_room import JobRoom
 
@@ -67,11 +69,11 @@ async def entrypoint(ctx):
         told = []
         room = JobRoom(ctx.job.room.name)
         room.on("disconnected", told.append)
-        await room.connect(ctx._parts.info.url, ctx._parts.info.token)
+        await room.connect(ctx.url, ctx.settings["token"])
         await room.disconnect()
         assert len(told) == 1, told
 """
-    process = run_job("comings and goings", code)
+    process = run_job("comings and goings", code, start={"settings": {"token": token.to_jwt()}})
     assert await asyncio.to_thread(process.end) == Ended(kind="succeeded", reason="entrypoint returned")
 
 
@@ -96,8 +98,7 @@ async def test_framework_that_connects_the_room_itself_is_noticed(run_job: Fork)
     """ctx.room.connect counts as connecting, whoever calls it: the job lives on, and the host hears of it."""
     code = """
         async def entrypoint(ctx):
-            info = ctx._parts.info
-            await ctx.room.connect(info.url, info.token)
+            await ctx.room.connect(ctx.url, ctx.token)
     """
     process = run_job("direct", code)
     await asyncio.to_thread(process.receive, Connected)

@@ -266,6 +266,32 @@ async def test_without_the_pair_a_refused_call_says_which_grant_is_missing(
     assert f"in {tmp_path / 'agenthost.yaml'}" in ended.fields["error"]
 
 
+async def test_a_room_of_its_own_counts(
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    livekit_api: api.LiveKitAPI,
+    participant: Join,
+    room_name: str,
+    tmp_path: Path,
+) -> None:
+    """Code that joins by itself has joined: the job is told as connected, and ends with that room."""
+    code = """
+    from livekit import rtc
+    server = AgentServer()
+
+    @server.rtc_session()
+    async def join(ctx: JobContext) -> None:
+        room = rtc.Room()
+        await room.connect(ctx._info.url, ctx._info.token)
+    """
+    host = await run(run_host, livekit_server, write(tmp_path, code, "my_agent:server"))
+    await participant(room_name)
+    await host.wait_event("job connected", room=room_name)
+    await livekit_api.room.delete_room(api.DeleteRoomRequest(room=room_name))
+    ended = await host.wait_event("job ended", room=room_name)
+    assert (ended.fields["outcome"], ended.fields["reason"]) == ("succeeded", "room deleted")
+
+
 async def test_the_file_can_withhold_the_pair(
     run_host: RunHost,
     livekit_server: RealLiveKitServer,
