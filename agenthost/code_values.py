@@ -15,6 +15,7 @@ class CodeValues(Struct, frozen=True, kw_only=True):
 
     `framework` is what the code is written for, with its version. `prewarm`, `handler` and `load` tell whether the
     code brings such a function; `load_limit` is the value of its load function at which it counts as full.
+    `passed_over` are options that have no effect here, each with what holds instead.
     """
 
     framework: str
@@ -30,6 +31,12 @@ class CodeValues(Struct, frozen=True, kw_only=True):
     num_idle_processes: int | None = None
     drain_timeout: float | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def without_effect(self) -> str:
+        """`passed_over` as one text."""
+        return "; ".join(f"`{name}` ({instead})" for name, instead in self.passed_over.items())
 
     def encode(self) -> dict[str, Any]:
         """As JSON values, for `CodeValues(**…)` on the other side of a process border."""

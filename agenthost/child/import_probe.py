@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 
 from agenthost import kernel
-from agenthost.child.agent_code import load_code
+from agenthost.child.agent_code import load_code, reported
 from agenthost.child.deferred_filters import FILTERS
 from agenthost.child.libraries import import_libraries
 from agenthost.child.library_scan import scan
@@ -78,15 +78,16 @@ def _import(spec: TemplateSpec, credentials: Mapping[str, str]) -> Message:
         os.environ.update(credentials if found.framework else {})
         if spec.shared:
             with SharedState() as state:
-                load_code(spec.code)
+                code = load_code(spec.code)
             state.check(spec.code, "import")
         else:
             with FILTERS:
                 left_out = import_libraries(found.found(), ())
-            load_code(spec.code)
+            code = load_code(spec.code)
     except BaseException as error:
         return describe_failure("import", error)
-    return TemplateReady(pid=os.getpid(), import_seconds=time.monotonic() - began, left_out=left_out)
+    seconds = time.monotonic() - began
+    return TemplateReady(pid=os.getpid(), import_seconds=seconds, left_out=left_out, code=reported(code))
 
 
 if __name__ == "__main__":

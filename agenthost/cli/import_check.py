@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from agenthost.code_values import CodeValues
 from agenthost.config.collector import Collector
 from agenthost.config.findings import Finding
 from agenthost.config.model import AgentConfig, Config, Imports
@@ -154,10 +155,12 @@ def _report(agent: AgentConfig, answer: Message | _NoAnswer, node: Node, folder:
             place = f"{Path(answer.file).name}:{answer.line}" if answer.file else ""
             hint = f"{'raised in' if answer.traceback else 'correct'} {place}" if place else _CORRECT
             findings.about("AH265", answer.message.replace(f"{folder}{os.sep}", ""), node, hint=hint)
-        case TemplateReady(left_out=left_out) if left_out:
+        case TemplateReady(left_out=left_out, code=code):
             for one in left_out:
                 message = f"every process of `{agent.id}` imports the library `{one.names[0]}` anew: {one.reason}"
                 findings.warn("AH267", message.replace(f"{folder}{os.sep}", ""), node)
+            if code is not None and (without_effect := CodeValues(**code).without_effect):
+                findings.warn("AH269", f"options of the code of `{agent.id}` have no effect: {without_effect}", node)
         case _NoAnswer(ended=None, stacks=stacks):
             limit = format_duration(agent.limits.init)
             message = f"importing the code of `{agent.id}` takes longer than `limits.init` ({limit})"

@@ -260,6 +260,12 @@ _MEANING = _codes(
         "Importing the module called `os._exit` or crashed in native code, so no job could ever start "
         "(`validate --import`).",
     ),
+    (
+        "AH269",
+        "options without effect",
+        "The code gives livekit-agents options that its own host would follow, and agenthost does not: what holds "
+        "instead is told for each (`validate --import`).",
+    ),
 )
 
 _ENVIRONMENT = _codes(

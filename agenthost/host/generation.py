@@ -215,6 +215,12 @@ class Generation:
         self.plan = replace(self.plan, config=taken_over(self.plan.written, self.values))
         self._tune_pool()
         self._make_hook()
+        if self.values.passed_over:
+            self._log.warning(
+                "options of the code have no effect",
+                options=self.values.without_effect,
+                reason=f"agenthost does in its own way what {self.values.framework} would do",
+            )
         if self._around.livekit.secret_in_jobs is None:
             self._log.info(
                 "jobs see the API key and secret",

@@ -1,6 +1,7 @@
-"""livekit-agents' options → `CodeValues`: taken over where the user set them, refused by name where we have none.
+"""livekit-agents' options → `CodeValues`: taken over where the user set them, or passed over by name.
 
-Runs in templates. An option counts as set when its value is not livekit-agents' own default.
+Runs where the code is imported first. An option counts as set when its value is not livekit-agents' own default. One
+that says where and as whom the agent serves is refused if the host does otherwise: it would serve other callers.
 """
 
 import math
@@ -43,31 +44,37 @@ _FROM_ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "http_proxy": ("HTTPS_PROXY", "HTTP_PROXY"),
 }
 
-_INSTEAD = {
+_REFUSED = {
     "ws_url": "write `livekit.url` in the file, or set LIVEKIT_URL",
     "api_key": "set LIVEKIT_API_KEY, or write `livekit.api_key`",
     "api_secret": "set LIVEKIT_API_SECRET, or write `livekit.api_secret`",
+}
+
+_PASSED_OVER = {
+    "ws_url": "the host has its own",
+    "api_key": "the host has its own",
+    "api_secret": "the host has its own",
     "http_proxy": "write `livekit.proxy`",
     "host": "write `http.listen`",
     "port": "write `http.listen`",
     "log_level": "write `log_level`",
-    "job_executor_type": "remove it: every job has a process of its own",
-    "max_retry": "remove it: the host registers again for ever",
+    "job_executor_type": "every job has a process of its own",
+    "max_retry": "the host registers again for ever",
     "multiprocessing_context": "write `start_method`",
-    "prometheus_port": "remove it: the metrics are at /metrics of `http.listen`",
-    "prometheus_multiproc_dir": "remove it: the metrics are at /metrics of `http.listen`",
+    "prometheus_port": "the metrics are at /metrics of `http.listen`",
+    "prometheus_multiproc_dir": "the metrics are at /metrics of `http.listen`",
 }
+"""What holds instead, or what to write."""
 
 
 def code_values(code: VoiceCode) -> CodeValues:
-    """What `code` says. Raises EntrypointError that names every option which agenthost does not have."""
+    """What `code` says. Raises EntrypointError that names every option by which it would serve others than the host."""
     given = {name: value for name, value in code.options.items() if _is_given(name, value, code)}
-    refused = sorted(given.keys() - _TAKEN)
+    refused = [name for name in _REFUSED if name in given and _inherited(name)]  # else the file withholds the host's
     if refused:
-        told = "; ".join(
-            f"`{name}` ({_INSTEAD.get(name, 'remove it: agenthost knows no such option')})" for name in refused
-        )
-        raise EntrypointError(f"`{code.reference}` sets what agenthost does not take from code: {told}")
+        told = "; ".join(f"`{name}` ({_REFUSED[name]})" for name in refused)
+        raise EntrypointError(f"`{code.reference}` wants another LiveKit server, or another key, than the host: {told}")
+    passed_over = {name: _PASSED_OVER.get(name, "agenthost knows no such option") for name in given.keys() - _TAKEN}
     values = {name: _plain(value) for name, value in given.items()}
     threshold = values.get("load_threshold", _DEFAULT_LOAD_THRESHOLD)
     limit = threshold if math.isfinite(threshold) else None
@@ -84,15 +91,28 @@ def code_values(code: VoiceCode) -> CodeValues:
         cpu_limit=limit if code.load is None and "load_threshold" in values else None,
         num_idle_processes=values.get("num_idle_processes"),
         drain_timeout=values.get("drain_timeout"),
+        passed_over=dict(sorted(passed_over.items())),
         limits={key: values[name] * unit for name, (key, unit) in _LIMITS.items() if values.get(name)},
     )
 
 
 def _is_given(name: str, value: object, code: VoiceCode) -> bool:
+    if name == "ws_url" and isinstance(value, str):
+        return bool(value) and _same_url(value) != _same_url(_inherited(name))
     if name in _FROM_ENVIRONMENT:
-        inherited = next((found for key in _FROM_ENVIRONMENT[name] if (found := os.environ.get(key))), None)
-        return bool(value) and value is not NOT_GIVEN and value != inherited
+        return bool(value) and value is not NOT_GIVEN and value != _inherited(name)
     return bool(value != code.defaults.get(name)) and not (value in (None, []) and not code.defaults.get(name))
+
+
+def _inherited(name: str) -> str:
+    """What the environment has for the option; of the host's own key and secret "" where the file withholds them."""
+    return next((found for key in _FROM_ENVIRONMENT[name] if (found := os.environ.get(key))), "")
+
+
+def _same_url(url: str) -> str:
+    """One form for all that livekit-agents takes for one server."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.replace('http', 'ws')}://{rest.rstrip('/')}"
 
 
 def _plain(value: Any) -> Any:

@@ -42,9 +42,9 @@ async def entrypoint(ctx: JobContext) -> None: ...
             "registering only one rtc_session; make a second server, and a second agent under `agents:`",
         ),
         (
-            SERVER.format(options="max_retry=3, port=9000"),
+            "import os\nos.environ['LIVEKIT_API_KEY'] = 'own'\n" + SERVER.format(options="api_key='x'"),
             "agent:server",
-            "`max_retry` (remove it: the host registers again for ever); `port` (write `http.listen`)",
+            "wants another LiveKit server, or another key, than the host: `api_key` (set LIVEKIT_API_KEY, or write",
         ),
         (
             SERVER.format(options="") + "cli.run_app(server)",
@@ -134,7 +134,7 @@ def test_a_script_that_is_not_there_is_refused(fork: Fork) -> None:
         (["from livekit.agents import JobContext, WorkerOptions, cli", "def plain(ctx: JobContext): ...",
           "cli.run_app(WorkerOptions(entrypoint_fnc=plain))"], 2),
         (["from livekit.agents import JobContext, WorkerOptions, cli", "async def entry(ctx: JobContext): ...",
-          "cli.run_app(WorkerOptions(entrypoint_fnc=entry, max_retry=3))"], 3),
+          "cli.run_app(WorkerOptions(entrypoint_fnc=entry, load_fnc=3))"], 3),
         (["from livekit.agents import AgentServer, cli", "server = AgentServer()", "cli.run_app(server)"], 3),
         (["from livekit.agents import cli", "cli.run_app(None)"], 2),
     ],

@@ -257,6 +257,43 @@ async def test_code_that_needs_the_pair_at_import_has_it(
     assert (await facts_of_job(fake_server, tmp_path, "scripted"))["key"] == fake_server.api_key
 
 
+@pytest.mark.parametrize("entrypoint", ["main.py", "main:options"])
+async def test_options_without_effect_are_one_warning(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path, entrypoint: str
+) -> None:
+    """That lists them; the agent runs, and every process that imports the code says nothing of it."""
+    options = (
+        'options = WorkerOptions(entrypoint_fnc=entrypoint, agent_name="scripted", host="127.0.0.1", port=8081, '
+        'max_retry=5, log_level="DEBUG", multiprocessing_context="spawn", prometheus_port=9090)\n'
+    )
+    end = 'if __name__ == "__main__":\n    cli.run_app(options)\n'
+    (tmp_path / "main.py").write_text(AGENT + options + end)
+    host = await run(run_host, fake_server, tmp_path, entrypoint)
+    for number in range(2):
+        await facts_of_job(fake_server, tmp_path, "scripted", f"room-{number}")
+    (warned,) = host.events("options of the code have no effect")
+    assert warned.level == "WARNING"
+    names = [each.split("`")[1] for each in warned.fields["options"].split("; ")]
+    assert names == ["host", "log_level", "max_retry", "multiprocessing_context", "port", "prometheus_port"]
+
+
+@pytest.mark.parametrize("entrypoint", ["main.py", "main:options"])
+@pytest.mark.parametrize("option", ["ws_url='ws://elsewhere:7880'", "api_key='another'"])
+async def test_another_server_or_key_than_the_hosts_is_refused(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path, entrypoint: str, option: str
+) -> None:
+    """Exit 78 and a sentence: its callers are somewhere else."""
+    options = f'options = WorkerOptions(entrypoint_fnc=entrypoint, agent_name="scripted", {option})\n'
+    end = 'if __name__ == "__main__":\n    cli.run_app(options)\n'
+    (tmp_path / "main.py").write_text(AGENT + options + end)
+    file = tmp_path / "agenthost.yaml"
+    file.write_text(f"entrypoint: {entrypoint}\nhttp: {{ listen: none }}\nlimits: {{ init: 60s }}\n")
+    host = await run_host(file, server=fake_server, cwd=tmp_path)
+    assert await host.exit_code(timeout=60) == 78
+    name = option.partition("=")[0]
+    assert f"wants another LiveKit server, or another key, than the host: `{name}`" in host.stderr
+
+
 WRONG = {
     "guarded function": (
         'if __name__ == "__main__":\n    async def inside(ctx: JobContext): ...\n'

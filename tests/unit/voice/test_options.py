@@ -1,4 +1,4 @@
-"""Options of livekit-agents: taken over, or refused by name."""
+"""Options of livekit-agents: taken over, passed over by name, or refused."""
 
 import inspect
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 from livekit.agents import AgentServer, JobContext, JobExecutorType, WorkerOptions
 from livekit.agents.worker import ServerEnvOption, WorkerPermissions
 from livekit.protocol.models import TrackSource
+from msgspec.structs import replace
 
 from agenthost.code_values import CodeValues
 from agenthost.errors import EntrypointError
@@ -91,21 +92,26 @@ def test_credentials_of_the_environment_are_not_the_codes(monkeypatch: pytest.Mo
     assert of_server() == CodeValues(framework=FRAMEWORK, type="room")
 
 
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's own, as a process has them that may."""
+    monkeypatch.setenv("LIVEKIT_URL", "ws://127.0.0.1:7880")
+    monkeypatch.setenv("LIVEKIT_API_KEY", "key")
+    monkeypatch.setenv("LIVEKIT_API_SECRET", "secret")
+
+
+@pytest.mark.usefixtures("given")
 @pytest.mark.parametrize(
     ("option", "value", "instead"),
     [
         ("ws_url", "ws://elsewhere:7880", "livekit.url"),
+        ("ws_url", "ws://127.0.0.1:7881", "livekit.url"),
+        ("api_key", "another", "livekit.api_key"),
         ("api_secret", "hunter2-hunter2", "LIVEKIT_API_SECRET"),
-        ("port", 9000, "http.listen"),
-        ("max_retry", 3, "for ever"),
-        ("job_executor_type", JobExecutorType.THREAD, "process of its own"),
-        ("multiprocessing_context", "spawn", "start_method"),
-        ("prometheus_port", 9090, "/metrics"),
-        ("log_level", "DEBUG", "log_level"),
     ],
 )
-def test_what_we_do_not_take_is_refused_by_name(option: str, value: object, instead: str) -> None:
-    """With what to write in its place, and without its value: it may be a secret."""
+def test_another_server_or_key_is_refused_by_name(option: str, value: object, instead: str) -> None:
+    """It would serve other callers. With what to write in its place, and without its value: it may be a secret."""
     for said in (of_server, of_options):
         with pytest.raises(EntrypointError) as refused:
             said(**{option: value})
@@ -113,10 +119,57 @@ def test_what_we_do_not_take_is_refused_by_name(option: str, value: object, inst
         assert "hunter2" not in str(refused.value)
 
 
-def test_all_refused_options_are_told_at_once() -> None:
+@pytest.mark.usefixtures("given")
+def test_all_that_is_refused_is_told_at_once() -> None:
     """One round is enough to correct them."""
-    with pytest.raises(EntrypointError, match=r"`max_retry`.*; `port`"):
-        of_server(max_retry=3, port=9000)
+    with pytest.raises(EntrypointError, match=r"`api_key`.*; `api_secret`"):
+        of_server(api_secret="another", api_key="another")
+
+
+@pytest.mark.usefixtures("given")
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:7880", "ws://127.0.0.1:7880/", "http://127.0.0.1:7880"])
+def test_an_equal_value_is_no_conflict(url: str) -> None:
+    """However the server is written."""
+    options = {"ws_url": url, "api_key": "key", "api_secret": "secret"}
+    assert of_server(**options) == of_options(**options) == of_server()
+
+
+def test_a_pair_that_the_code_may_not_see_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here knows whether it is the host's, which is the one that counts."""
+    for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    for said in (of_server, of_options):
+        passed_over = said(api_key="devkey", api_secret="hunter2").passed_over
+        assert passed_over == {"api_key": "the host has its own", "api_secret": "the host has its own"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "instead"),
+    [
+        ("http_proxy", "http://proxy:3128", "livekit.proxy"),
+        ("host", "127.0.0.1", "http.listen"),
+        ("port", 9000, "http.listen"),
+        ("max_retry", 3, "for ever"),
+        ("job_executor_type", JobExecutorType.THREAD, "process of its own"),
+        ("multiprocessing_context", "spawn", "start_method"),
+        ("prometheus_port", 9090, "/metrics"),
+        ("prometheus_multiproc_dir", "/tmp/metrics", "/metrics"),
+        ("log_level", "DEBUG", "log_level"),
+    ],
+)
+def test_what_has_no_effect_is_passed_over_by_name(option: str, value: object, instead: str) -> None:
+    """With what holds in its place."""
+    for said in (of_server, of_options):
+        passed_over = said(**{option: value}).passed_over
+        assert passed_over.keys() == {option} and instead in passed_over[option]
+
+
+def test_an_option_that_is_newer_than_this_agenthost_is_passed_over() -> None:
+    """As those that it knows."""
+    code = recognise(WorkerOptions(entrypoint_fnc=entrypoint), "my_agent:options")
+    assert code is not None
+    newer = code_values(replace(code, options={**code.options, "jobs_at_once": 3}))
+    assert newer.without_effect == "`jobs_at_once` (agenthost knows no such option)"
 
 
 @pytest.mark.skipif("preload_modules" not in inspect.signature(AgentServer).parameters, reason="not in this version")
