@@ -2,7 +2,8 @@
 
 Understood are `WorkerOptions(...)` and its successor `ServerOptions(...)`, `AgentServer(...)` with
 `@server.rtc_session(...)` (as a decorator or a call), `server.setup_fnc = …`, `server.update_options(...)`, and
-`load_dotenv(...)`. Pure, but for reading the file.
+`load_dotenv(...)`. A script that only runs what it imports, or has made for it, is taken as a whole. Pure, but for
+reading the file.
 """
 
 import ast
@@ -41,7 +42,8 @@ class Setting(Struct, frozen=True, kw_only=True):
 class Script(Struct, frozen=True, kw_only=True):
     """`name` is how the script was called; `settings` hold the last value of each option, in the order found.
 
-    `whole`: its agent cannot be named within it, but it hands it to `cli.run_app(…)`, or does so when it is imported.
+    `whole`: its agent cannot be named within it, but it runs it, with `cli.run_app(…)` or `server.run()`, or does so
+    when it is imported.
     """
 
     name: str
@@ -70,23 +72,33 @@ def read_script(file: Path, module: str, *, shown: str) -> Script:
 def _read(tree: ast.Module, module: str, shown: str) -> Script:
     reading = _Reading(tree, Expressions(tree, module))
     settings = {setting.name: setting for setting in reading.settings()}
-    if ENTRYPOINT not in settings:
+    runs = _runs_agent(tree)
+    if ENTRYPOINT not in settings and not runs:
         raise UsageError(
-            f"{shown} sets up no agent that can be read from it: there is no WorkerOptions(entrypoint_fnc=…) and no "
-            "@server.rtc_session(); write a file with `agenthost init`, and name the function as `entrypoint:`"
+            f"{shown} sets up no agent that can be read from it: there is no WorkerOptions(entrypoint_fnc=…), no "
+            "@server.rtc_session(), and no cli.run_app(…); write a file with `agenthost init`, and name the function "
+            "as `entrypoint:`"
         )
-    named = isinstance(settings[ENTRYPOINT].value, Function) and not any(map(_hands_over, tree.body))
-    whole = not named and any(map(_hands_over, ast.walk(tree)))
-    return Script(name=shown, settings=tuple(settings.values()), whole=whole)
+    named = ENTRYPOINT in settings and isinstance(settings[ENTRYPOINT].value, Function)
+    at_import = any(_runs_agent(statement) for statement in tree.body if isinstance(statement, ast.Expr))
+    return Script(name=shown, settings=tuple(settings.values()), whole=runs and (at_import or not named))
 
 
-def _hands_over(node: ast.AST) -> bool:
-    """Whether it is the statement `cli.run_app(…)`."""
-    if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
-        return False
-    function = node.value.func
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return name == "run_app"
+def _runs_agent(tree: ast.AST) -> bool:
+    """Whether `run_app` is used in it, also as a thread's target, or a `….run()` is awaited or given to a loop."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id="run_app") | ast.Attribute(attr="run_app"):
+                return True
+            case ast.Await(value=run) if _is_run(run):
+                return True
+            case ast.Call(args=arguments) if any(map(_is_run, arguments)):
+                return True
+    return False
+
+
+def _is_run(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "run"
 
 
 class _Reading:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from agenthost.cli.main import main
+from agenthost.errors import ExitCode
 from agenthost.jobs import JobStatus
 from agenthost.testing.livekit_server import FakeLiveKitServer
 from agenthost.testing.values import OfferOutcome
@@ -255,6 +257,29 @@ async def test_code_that_needs_the_pair_at_import_has_it(
     (tmp_path / "main.py").write_text(AGENT + CHECKS + options + end)
     await run(run_host, fake_server, tmp_path, entrypoint)
     assert (await facts_of_job(fake_server, tmp_path, "scripted"))["key"] == fake_server.api_key
+
+
+@pytest.mark.parametrize("package", ["", "pkg"])
+async def test_a_file_can_be_made_from_a_script_that_only_runs_what_it_imports(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    """`init --from` names the script, and with its options the agent is hosted."""
+    folder = tmp_path / package
+    folder.mkdir(exist_ok=True)
+    server = "server = AgentServer(setup_fnc=prewarm)\nserver.rtc_session(entrypoint, agent_name='scripted')\n"
+    (folder / "agent.py").write_text(AGENT + server)
+    dot = "." if package else ""
+    script = f"from livekit.agents import cli\nfrom {dot}agent import server\n"
+    (folder / "main.py").write_text(f'{script}if __name__ == "__main__":\n    cli.run_app(server)\n')
+    monkeypatch.chdir(tmp_path)
+    name = f"{package}/main.py".lstrip("/")
+    assert main(["init", "--from", name]) == ExitCode.OK
+    file = tmp_path / "agenthost.yaml"
+    assert f"\nentrypoint: {name}\n" in file.read_text()
+    file.write_text(file.read_text() + "http: { listen: none }\nlimits: { init: 60s }\n")
+    host = await run_host(file, server=fake_server, cwd=tmp_path, env={"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"})
+    await host.wait_event("host started", timeout=60)
+    assert (await facts_of_job(fake_server, tmp_path, "scripted"))["prewarmed"]
 
 
 @pytest.mark.parametrize("entrypoint", ["main.py", "main:options"])

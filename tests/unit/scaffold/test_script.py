@@ -51,6 +51,46 @@ def test_whether_only_the_whole_script_names_its_agent(tmp_path: Path, text: str
     assert read_script(tmp_path / "app.py", "app", shown="app.py").whole is whole
 
 
+RUN = "if __name__ == '__main__':\n  "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"from livekit.agents import cli\nfrom .agent import server\n{RUN}cli.run_app(server)",
+        f"import agent\nfrom livekit.agents.cli import run_app\n{RUN}run_app(agent.options)",
+        f"from livekit.agents import cli\nfrom agent import make\n{RUN}cli.run_app(make(port=8081))",
+        "from livekit.agents import cli\nfrom agent import server\ndef main():\n  cli.run_app(server)",
+        "from agent import server\n@server.rtc_session()\nasync def entrypoint(ctx): ...\n"
+        f"from livekit.agents import cli\n{RUN}cli.run_app(server)",
+        f"import asyncio\nfrom agent import server\n{RUN}asyncio.run(server.run())",
+        f"import asyncio\nfrom agent import server\nasync def main():\n  await server.run()\n{RUN}asyncio.run(main())",
+        "import threading\nfrom livekit.agents import cli\nfrom agent import server\n"
+        f"{RUN}threading.Thread(target=cli.run_app, args=(server,)).start()",
+    ],
+)
+def test_script_that_only_runs_an_agent_is_taken_as_a_whole(tmp_path: Path, text: str) -> None:
+    """What it runs is somewhere else; when it is run, it hands that over."""
+    (tmp_path / "main.py").write_text(text)
+    script = read_script(tmp_path / "main.py", "main", shown="main.py")
+    assert script.whole and script.settings == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from agent import server\nprint(server)",
+        "from flask import Flask\napp = Flask(__name__)\napp.run()",
+        "from livekit.agents.cli import run_app",
+    ],
+)
+def test_script_that_runs_none_is_refused(tmp_path: Path, text: str) -> None:
+    """With what it would take."""
+    (tmp_path / "main.py").write_text(text)
+    with pytest.raises(UsageError, match=r"and no cli\.run_app\(…\); write a file"):
+        read_script(tmp_path / "main.py", "main", shown="main.py")
+
+
 def test_decorator_without_call(tmp_path: Path) -> None:
     """`@server.rtc_session` needs no parentheses."""
     found = settings_of(tmp_path, "s = AgentServer()\n@s.rtc_session\nasync def entrypoint(ctx): ...")
