@@ -29,7 +29,7 @@ from agenthost.recovery.sweeping import Watched
 from agenthost.recovery.values import DispatchInfo
 
 UNJOINED_SECONDS = 10.0
-"""A job that has not joined after this long may be one whose room has closed."""
+"""A job that has not joined after this long may be one whose room has closed, or another program has joined for it."""
 
 TERMINATED = "terminated by the server"
 
@@ -91,6 +91,11 @@ class RecoveryView:
 
     def terminate_job(self, job_id: str) -> None:
         self._stop(job_id, TERMINATED)
+
+    def found_job(self, job_id: str, people: int) -> None:
+        job = self._jobs.find(job_id)
+        if job is not None and job.running is not None:
+            job.running.found(people)
 
     def doubt_job(self, job_id: str) -> None:
         job = self._jobs.find(job_id)
@@ -167,6 +172,7 @@ class RecoveryView:
             sid=job.offer.room.sid,
             joined=running.joined,
             connected=running.connected,
+            identity="" if running.joined_itself else running.spec.accept.identity,
             dispatch_id="" if is_told else job.offer.dispatch_id,
             server=self.recovery.server(job.registration.key.server),
         )
@@ -177,7 +183,7 @@ def _recovers(agent: HostedAgent) -> bool:
 
 
 def _is_doubtful(job: Job, running: RunningJob) -> bool:
-    unjoined = not running.joined and running.seconds >= UNJOINED_SECONDS
+    unjoined = not running.joined_itself and running.seconds >= UNJOINED_SECONDS
     return unjoined or running.forgotten or running.spec.worker_id != job.registration.worker_id
 
 

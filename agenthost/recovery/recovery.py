@@ -48,6 +48,9 @@ class HostView(Protocol):
     def terminate_job(self, job_id: str) -> None:
         """End a job as the server said."""
 
+    def found_job(self, job_id: str, people: int) -> None:
+        """The participant of a job whose process has not joined is in its room, with so many people."""
+
     def doubt_job(self, job_id: str) -> None:
         """The server will not tell this job's end any more: it takes it for ended."""
 
@@ -104,6 +107,7 @@ class Recovery:
             doubtful=host.doubtful,
             close=host.close_job,
             terminate=host.terminate_job,
+            found=host.found_job,
             log=log,
             errors=errors,
             seconds=times.room_check,

@@ -1,4 +1,5 @@
-"""Finds jobs whose end the server never told: one ListRooms every 30 s, and only while there is a job to ask about.
+"""Finds jobs whose end the server never told, and jobs that another program has joined for: one ListRooms every 30 s,
+and only while there is a job to ask about.
 
 Runs on the host's loop. Terminations get lost: there is none for a job that never joined when its room closes, none
 for a job whose registration has reconnected since, and no second one for a job that went on after the first.
@@ -25,6 +26,7 @@ class DoubtfulJob(Struct, frozen=True, kw_only=True):
     """A job that the server may have forgotten. `joined`: it was in its room once; `connected`: it says that it is in
     it now, and knows better than a list of rooms, which is another node's word, or a server's that has just started.
 
+    `identity`: of its participant, where its process has not joined ("": it has); another program may have.
     `dispatch_id`: the job is to end with this dispatch, and the server would not tell ("": a restarted server forgets
     dispatches while their calls go on, so their end says nothing).
     """
@@ -34,6 +36,7 @@ class DoubtfulJob(Struct, frozen=True, kw_only=True):
     sid: str
     joined: bool
     connected: bool = False
+    identity: str = ""
     dispatch_id: str = ""
     server: ServerApi
 
@@ -48,7 +51,10 @@ def is_gone(job: DoubtfulJob, rooms: Iterable[RoomInfo]) -> bool:
 
 
 class RoomCheck:
-    """`doubtful` gives the jobs to ask about, `close` ends one whose room is gone, `terminate` one without dispatch."""
+    """`doubtful` gives the jobs to ask about, `close` ends one whose room is gone, `terminate` one without dispatch.
+
+    `found` is told of one whose participant is in its room, and how many are there that are no agents.
+    """
 
     def __init__(
         self,
@@ -56,6 +62,7 @@ class RoomCheck:
         doubtful: Callable[[], Sequence[DoubtfulJob]],
         close: Callable[[str], None],
         terminate: Callable[[str], None],
+        found: Callable[[str, int], None],
         log: EventLogger,
         errors: InternalErrors,
         seconds: float = CHECK_SECONDS,
@@ -63,6 +70,7 @@ class RoomCheck:
         self._doubtful = doubtful
         self._close = close
         self._terminate = terminate
+        self._found = found
         self._log = log
         self._errors = errors
         self._seconds = seconds
@@ -103,6 +111,8 @@ class RoomCheck:
         for job in jobs:
             with self._errors.contained(InternalPart.RECOVERY, job_id=job.job_id):
                 self._judge(job, rooms)
+                if job.identity and not is_gone(job, rooms):
+                    await self._look_for(job)
         return True
 
     def _judge(self, job: DoubtfulJob, rooms: Sequence[RoomInfo]) -> None:
@@ -110,6 +120,15 @@ class RoomCheck:
         self._missed[job.job_id] = self._missed[job.job_id] + 1 if is_gone(job, rooms) else 0
         if self._missed[job.job_id] >= (2 if job.joined else 1):
             self._close(job.job_id)
+
+    async def _look_for(self, job: DoubtfulJob) -> None:
+        try:
+            members = await job.server.list_members(job.room)
+        except AgentHostError as error:
+            self._log.debug("members not checked", error=str(error))
+            return
+        if any(member.identity == job.identity for member in members):
+            self._found(job.job_id, sum(member.kind != "agent" for member in members))
 
     async def _check_dispatch(self, job: DoubtfulJob) -> None:
         if not job.dispatch_id:

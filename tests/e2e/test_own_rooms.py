@@ -36,6 +36,36 @@ IN_A_THREAD = """
 """
 """As a framework that has a loop of its own."""
 
+ELSEWHERE = """
+    import asyncio, sys
+
+    async def entrypoint(ctx):
+        program = await asyncio.create_subprocess_exec(sys.executable, "program.py", ctx.url, ctx.token)
+        await program.wait()
+"""
+PROGRAM = """
+import asyncio, sys
+from livekit import rtc
+
+async def join():
+    room, left = rtc.Room(), asyncio.Event()
+    room.on("disconnected", lambda reason: left.set())
+    await room.connect(*sys.argv[1:])
+    await left.wait()
+
+asyncio.run(join())
+"""
+"""One of its own, as another framework may start for each call."""
+
+YAML = """
+    version: 1
+    agent_name: own
+    entrypoint: my_agent:entrypoint
+    load: { max_jobs: 9 }
+    http: { listen: none }
+    limits: { connect: 1s, empty_room: 2s }
+"""
+
 
 async def counts(process: JobProcess, people: int) -> Heartbeat:
     """The first heartbeat that says so."""
@@ -120,15 +150,7 @@ async def test_the_limits_hold_for_it(
     livekit_api: api.LiveKitAPI,
 ) -> None:
     """It is not warned about as one that does not connect, and it ends when everybody has left it."""
-    yaml = """
-        version: 1
-        agent_name: own
-        entrypoint: my_agent:entrypoint
-        load: { max_jobs: 9 }
-        http: { listen: none }
-        limits: { connect: 1s, empty_room: 2s }
-    """
-    host = await run_any_host(write_agent(tmp_path, JOINS, yaml), server=livekit_server)
+    host = await run_any_host(write_agent(tmp_path, JOINS, YAML), server=livekit_server)
     await host.wait_event("registered")
     caller = await participant("own-limits")
     request = api.CreateAgentDispatchRequest(agent_name="own", room="own-limits")
@@ -138,3 +160,29 @@ async def test_the_limits_hold_for_it(
     ended = await host.wait_event("job ended")
     assert (ended.fields["outcome"], ended.fields["reason"]) == ("stopped", "empty_room")
     assert not host.events("job not connected")
+
+
+@pytest.mark.slow(65)
+@pytest.mark.timeout(180)
+async def test_another_program_that_joins_for_it_is_found(
+    tmp_path: Path,
+    run_host: RunHost,
+    livekit_server: RealLiveKitServer,
+    participant: Join,
+    livekit_api: api.LiveKitAPI,
+) -> None:
+    """Its process says nothing of it; the server does, which is asked every 30 s, also for who else is there."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    file = write_agent(tmp_path, ELSEWHERE, YAML + "    log_level: DEBUG\n")
+    host = await run_host(file, server=livekit_server, cwd=tmp_path)
+    await host.wait_event("registered")
+    await participant("elsewhere")
+    request = api.CreateAgentDispatchRequest(agent_name="own", room="elsewhere")
+    await livekit_api.agent_dispatch.create_dispatch(request)
+    connected = await host.wait_event("job connected", timeout=60)
+    assert connected.fields["by"] == "another program"
+    await host.wait_event("rooms checked", timeout=60, count=2)
+    assert not host.events("job stopping")
+    await livekit_api.room.delete_room(api.DeleteRoomRequest(room="elsewhere"))
+    ended = await host.wait_event("job ended", timeout=60)
+    assert (ended.fields["outcome"], ended.fields["reason"]) == ("succeeded", "entrypoint returned")

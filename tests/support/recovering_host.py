@@ -161,6 +161,9 @@ class RecoveringHost:
     def close_job(self, job_id: str) -> None:
         raise AssertionError(f"no job of this host is in doubt: {job_id}")
 
+    def found_job(self, job_id: str, people: int) -> None:
+        raise AssertionError(f"no job of this host is looked for: {job_id}")
+
     terminate_job = doubt_job = close_job
 
     # ── its worker ───────────────────────────────────────────────────────────────────────────────────────────

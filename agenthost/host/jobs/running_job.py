@@ -45,6 +45,7 @@ class RunningJob:
 
     `forced`: it was ended before its time. `leaving`: why it began to end by itself, or as asked ("": it has not).
     `forgotten`: the server takes it for ended, and it is not. `connected`: it says that it is in its room.
+    `joined_itself`: it has said so once.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class RunningJob:
         self.leaving = ""
         self.forgotten = False
         self.connected = False
+        self.joined_itself = False
         self._guests = guests
         self._reserve = reserve
         self._report = report
@@ -83,7 +85,7 @@ class RunningJob:
 
     @property
     def joined(self) -> bool:
-        """Whether it has ever been in its room."""
+        """Whether it has ever been in its room, with its own process or another program."""
         return self._times.connected is not None
 
     @property
@@ -139,6 +141,17 @@ class RunningJob:
         """The room has one more; a job that has not been handed over yet is told with it."""
         if self.spec.session_host is SessionHost.OWN and self.process.state is JobProcessState.RUNNING:
             self.process.send(Guests(sids=self._guests.of(self.spec.room)))
+
+    def found(self, people: int) -> None:
+        """The server has its participant in the room, with so many people, and its process has not joined: another
+        program has, with its token."""
+        now = time.monotonic()
+        if self.joined_itself:
+            return
+        if not self.joined:
+            self._times.connected = now
+            self._log.info("job connected", by="another program", pid=self.process.pid)
+        self._times.people(people, now)
 
     def check(self, now: float) -> None:
         """Once a second: act on what the times and the memory of the job say."""
@@ -246,9 +259,11 @@ class RunningJob:
         self._acted.discard(Concern.SILENT)
         match message:
             case Heartbeat():
-                self._times.people(message.people, now)
                 self.connected = message.connected
+                if self.joined_itself:
+                    self._times.people(message.people, now)
             case Connected():
+                self.joined_itself = True
                 self._times.connected = now
                 self._times.people(0, now)
                 self._log.info("job connected", room_sid=message.room_sid, pid=self.process.pid)

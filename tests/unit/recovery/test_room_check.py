@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 import pytest
-from livekit.protocol import agent_dispatch
+from livekit.protocol import agent_dispatch, models
 
 from agenthost.internal_errors import InternalErrors
 from agenthost.jobs import RoomInfo
@@ -29,10 +29,11 @@ def make_check(
     *,
     close: Callable[[str], None] = lambda job_id: None,
     terminate: Callable[[str], None] = lambda job_id: None,
+    found: Callable[[str, int], None] = lambda job_id, people: None,
 ) -> RoomCheck:
     log = get_logger("recovery")
     errors = InternalErrors(Metrics(), log)
-    return RoomCheck(doubtful=lambda: jobs, close=close, terminate=terminate, errors=errors, log=log)
+    return RoomCheck(doubtful=lambda: jobs, close=close, terminate=terminate, found=found, errors=errors, log=log)
 
 
 @pytest.mark.parametrize(
@@ -160,3 +161,29 @@ async def test_job_that_fails_inside_the_host_keeps_no_other_from_its_end(
     ]
     await make_check([*gone, *over], close=end, terminate=end).look()
     assert ended == ["AJ_1", "AJ_over_1"]
+
+
+async def test_job_that_another_program_has_joined_for_is_found(
+    fake_server: FakeLiveKitServer, server: ServerApi
+) -> None:
+    """With the people that are there; a job that has joined itself is not looked for."""
+    room = fake_server.rooms.create_quietly("lobby")
+    jobs = [
+        DoubtfulJob(
+            job_id=name,
+            room="lobby",
+            sid=room.info.sid,
+            joined=not name,
+            identity=name and f"agent-{name}",
+            server=server,
+        )
+        for name in ("here", "not here", "")
+    ]
+    found: list[tuple[str, int]] = []
+    check = make_check(jobs, found=lambda job_id, people: found.append((job_id, people)))
+    await check.look()
+    assert found == []
+    await fake_server.join("lobby", "agent-here", kind=models.ParticipantInfo.Kind.AGENT)
+    await fake_server.join("lobby", "ann")
+    await check.look()
+    assert found == [("here", 1)]
