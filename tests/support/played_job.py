@@ -18,7 +18,7 @@ from tests.support.values import EVERYTHING, make_agent, make_offer
 
 KEYS = Credentials(api_key="key", api_secret="a secret of some length")
 SERVER = LiveKitConfig(
-    url="ws://one", api_key=KEYS.api_key, api_secret=KEYS.api_secret, proxy=None, secret_in_jobs=None
+    url="ws://one", api_key=KEYS.api_key, api_secret=KEYS.api_secret, proxy=None, secret_in_jobs=None, job_grants=()
 )
 SPEC = JobSpec(
     offer=make_offer("r"),
@@ -30,10 +30,12 @@ SPEC = JobSpec(
     token=guest_token(KEYS, "r", "agent"),
     url=SERVER.url,
     server=SERVER,
+    grants=(),
     permissions=EVERYTHING,
     limits=make_agent().limits,
     settings={},
     secret_in_job=False,
+    file="",
     attempt=1,
     session_host=SessionHost.OFF,
 )
