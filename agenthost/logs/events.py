@@ -56,6 +56,7 @@ class EventLogger:
         self._log(logging.CRITICAL, event, exc_info, fields)
 
     def _log(self, level: int, event: str, exc_info: BaseException | bool | None, fields: dict[str, object]) -> None:
+        self._logger.disabled = False  # `dictConfig` disables, by default, all loggers that it does not name
         if not self._logger.isEnabledFor(level):
             return
         extra = {FIELDS: {**self._fields, **fields}}

@@ -5,8 +5,8 @@ Runs in templates, job processes and the hook process; standard library only, an
 User code may log as it likes. Loggers and levels of its own are respected; handlers of its own that write somewhere
 else (a file, an error tracker) stay. A handler of its own that writes to stdout or stderr would say each line a
 second time, because the host reads those too: it is passed over for the records that reach the root logger, and only
-for those. Code that removes our handler (`basicConfig(force=True)`) gets its lines as what it then prints: text
-without level.
+for those. Code that removes our handler (`basicConfig(force=True)`, a `dictConfig`) gets its lines as what it then
+prints: text without level. Our own lines take their way all the same, whatever it does.
 """
 
 import logging
@@ -25,14 +25,14 @@ def install(fd: int, *, level: str, levels: Mapping[str, str]) -> None:
     Called again (after a fork) it replaces what it installed before; levels that are as they were are not set again.
     The descriptor stays the caller's.
     """
-    installed = _installed()
-    if installed:
-        installed[0].begin(fd)  # not a new one, whose locks and references each forked process would pay for
-    else:
-        logging.getLogger().handlers.insert(0, _PipeHandler(fd))
+    there = _HANDLER in logging.root.handlers
+    _HANDLER.begin(fd)  # not a new one, whose locks and references each forked process would pay for
+    if not there:
+        _OURS.removeHandler(_HANDLER)
+        logging.root.handlers.insert(0, _HANDLER)
     if not isinstance(logging.getLogRecordFactory(), _RecordFactory):
         logging.setLogRecordFactory(_RecordFactory(logging.getLogRecordFactory()))
-    if not (installed and _LEVELS.applied(level, levels)):
+    if not (there and _LEVELS.applied(level, levels)):
         _LEVELS.apply(level, levels)
 
 
@@ -43,23 +43,18 @@ def set_levels(level: str, levels: Mapping[str, str]) -> None:
 
 def set_context_fields(fields: Mapping[str, object]) -> None:
     """Add these fields to every record from now on. The mapping itself is kept: changes to it show at once."""
-    for handler in _installed():
-        handler.context = fields
+    _HANDLER.context = fields
 
 
 _LEVELS = LevelSetter()  # as process-wide as the root logger it sets
 
 
-def _installed() -> list["_PipeHandler"]:
-    return [handler for handler in logging.getLogger().handlers if isinstance(handler, _PipeHandler)]
-
-
 class _PipeHandler(logging.Handler):
     """Writes one line a record; its lock keeps the lines of threads apart."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.begin(fd)
+        self.begin(-1)
 
     def begin(self, fd: int) -> None:
         """Write to `fd` from now on, and nothing of what was set before."""
@@ -69,6 +64,13 @@ class _PipeHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # A pipe that nobody reads any more has lost its host, and this process is about to end: nothing to report to.
         write_all(self._fd, encode_line(line_of(record, self.context, user_code=True)))
+
+
+_HANDLER = _PipeHandler()
+_OURS = logging.getLogger("agenthost")
+"""Has it from when user code has removed it from the root logger."""
+
+_PREFIX = f"{_OURS.name}."
 
 
 class _RecordFactory:
@@ -81,6 +83,8 @@ class _RecordFactory:
         self._make = make
 
     def __call__(self, name: str, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        if name.startswith(_PREFIX) and _HANDLER not in _handlers(name):
+            _OURS.addHandler(_HANDLER)
         for handler in _handlers(name):
             if _prints(handler):
                 handler.addFilter(_PASSED_OVER)
@@ -92,7 +96,7 @@ class _PassedOver(logging.Filter):
     """Lets a record through only when it does not reach the pipe."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not any(isinstance(handler, _PipeHandler) for handler in _handlers(record.name))
+        return _HANDLER not in _handlers(record.name)
 
 
 _PASSED_OVER = _PassedOver()

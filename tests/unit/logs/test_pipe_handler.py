@@ -2,6 +2,7 @@
 
 import io
 import logging
+import logging.config
 import os
 import sys
 import threading
@@ -163,6 +164,21 @@ def test_forced_basic_config_prints_once(pipe: LogPipe, capsys: pytest.CaptureFi
     logging.basicConfig(force=True, format="%(message)s")
     logging.getLogger("test.app").warning("hello")
     assert (pipe.messages(), capsys.readouterr().err) == ([], "hello\n")
+
+
+@pytest.mark.parametrize("root", [{}, {"root": {"handlers": ["console"]}}])
+def test_dict_config_does_not_silence_us(
+    pipe: LogPipe, capsys: pytest.CaptureFixture[str], root: dict[str, object]
+) -> None:
+    """It disables what loggers there are and removes our handler; our own lines come with level and fields, once."""
+    log = get_logger("job")
+    console = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
+    logging.config.dictConfig({"version": 1, "handlers": {"console": console}, **root})
+    log.error("failed", room="r")
+    assert [(line.level, line.message, line.fields) for line in pipe.lines()] == [
+        (logging.ERROR, "failed", {"room": "r"})
+    ]
+    assert capsys.readouterr().err == ""
 
 
 def test_installed_again_it_replaces_itself(pipe: LogPipe) -> None:
