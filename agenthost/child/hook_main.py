@@ -1,7 +1,8 @@
 """A hook process: `run_hook_process`. One per agent generation that has a request handler or a custom load.
 
-It lives long and answers questions of the host, many at a time, on an event loop of its own. What user code does
-wrong becomes an answer with a detail; hanging is the host's to notice.
+It lives long and answers questions of the host, many at a time, on an event loop of its own, and beside it where a
+handler blocks that (`hook_line.py`). What user code does wrong becomes an answer with a detail; hanging is the host's
+to notice.
 """
 
 import asyncio
@@ -13,10 +14,11 @@ from typing import Any
 from livekit.protocol.agent import Job
 
 from agenthost.child.agent_code import AgentCode
+from agenthost.child.hook_line import HookLine
 from agenthost.child.user_errors import error_text
 from agenthost.context.calls import attempt, call, taken_by
 from agenthost.context.job_request import Appearance, JobRequest, Rejection
-from agenthost.ipc.channel import AsyncChannel, BlockingChannel
+from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import (
     AskHandler,
     AskLoad,
@@ -57,19 +59,21 @@ class Hook:
 
     def __init__(self, code: AgentCode) -> None:
         self._code = code
-        self._channel: AsyncChannel | None = None
+        self._line: HookLine | None = None
         self._questions: set[asyncio.Task[None]] = set()
         self._done = asyncio.Event()
 
     async def run(self, channel: BlockingChannel) -> None:
         """Until the host is gone or wants no more; questions still open then are dropped."""
-        self._channel = channel.to_async(self._on_message, self._done.set)
+        self._line = HookLine(
+            channel, on_message=self._on_message, on_close=self._done.set, elsewhere=self._ask_elsewhere
+        )
         await self._done.wait()
 
     def _on_message(self, message: Message) -> None:
         match message:
             case AskHandler():
-                self._start(self._ask_handler(message))
+                self._start(self._ask_here(message))
             case AskLoad():
                 self._start(self._ask_load(message))
             case LogLevels():
@@ -85,15 +89,34 @@ class Hook:
         task.add_done_callback(self._questions.discard)
 
     def _send(self, message: Message) -> None:
-        assert self._channel is not None
-        self._channel.send(message)
+        assert self._line is not None
+        self._line.send(message)
 
-    async def _ask_handler(self, question: AskHandler) -> None:
+    async def _ask_here(self, question: AskHandler) -> None:
+        assert self._line is not None
+        if not self._line.begins(question):
+            return
+        request = self._request(question)
+        error = await self._call_handler(request)
+        self._conclude(question, request, error)
+
+    async def _ask_elsewhere(self, question: AskHandler) -> None:
+        """In another thread, on its loop. What belongs to this process's own loop cannot be used there."""
+        assert self._line is not None
+        request = self._request(question)
+        error = await self._call_handler(request)
+        if isinstance(error, RuntimeError) and not request.answered:  # how asyncio says so
+            self._line.give_back(question)
+            return
+        self._conclude(question, request, error)
+
+    def _request(self, question: AskHandler) -> JobRequest:
         def answer(decided: Appearance | Rejection) -> None:
             self._send(_handler_answer(question.number, decided))
 
-        request = JobRequest(job=Job.FromString(question.job), proposal=_proposal(question), answer=answer)
-        error = await self._call_handler(request)
+        return JobRequest(job=Job.FromString(question.job), proposal=_proposal(question), answer=answer)
+
+    def _conclude(self, question: AskHandler, request: JobRequest, error: BaseException | None) -> None:
         if error is not None:
             log.error("the request handler failed", job_id=request.id, exc_info=error)
         if not request.answered:

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from agenthost.child.user_modules import user_modules
 from agenthost.errors import EntrypointError
@@ -52,6 +52,16 @@ def user_place(error: BaseException) -> tuple[str, int]:
         package = str(Path(places[0][0]).parent)
         own = [place for place in places if place[0].startswith(package)]
     return own[-1] if own else ("", 0)
+
+
+def running_place(frame: FrameType | None) -> tuple[str, int]:
+    """File and line of the innermost frame, from this one outwards, that is the user's own; ("", 0) where none is."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if is_foreign(file) and not file.startswith(("<", *_INSTALLED)):
+            return file, frame.f_lineno
+        frame = frame.f_back
+    return "", 0
 
 
 def written_at(function: object) -> tuple[str, int]:

@@ -44,7 +44,7 @@ def frame(message: Message) -> bytes:
 
 
 class BlockingChannel:
-    """One end in a process without a loop. Not thread-safe."""
+    """One end in a process without a loop. One thread may receive while another one sends."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(True)
@@ -60,13 +60,13 @@ class BlockingChannel:
         pending, self._pending = self._pending, []
         return AsyncChannel(self.socket, on_message, on_close, reader=self._reader, pending=pending)
 
-    def wait(self, seconds: float) -> bool:
-        """Whether there is something to receive, or the peer's end, within this time."""
+    def wait(self, seconds: float | None) -> bool:
+        """Whether there is something to receive, or the peer's end, within this time; None: however long it takes."""
         if self._pending:
             return True
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
 
     def send(self, message: Message) -> None:
         """Raises EOFError when the peer is gone."""

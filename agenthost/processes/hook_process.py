@@ -22,6 +22,7 @@ from agenthost.restarts import start_delay
 STABLE_SECONDS = 10.0
 """A main process that lived this long was good: its end is no reason to wait before the next."""
 
+_STACKS_SECONDS = 0.5  # the same, where nobody waits for them
 _DUMP_SECONDS = 1.0  # faulthandler writes in a signal handler; this is for a busy machine to read the pipe
 
 Answer = TypeVar("Answer", HandlerAnswer, LoadAnswer)
@@ -38,6 +39,7 @@ class HookProcess(ChildProcess):
     def __init__(self, *, number: int, agent: str, home: ProcessHome) -> None:
         super().__init__(number=number, agent=agent, home=home)
         self.open_questions: dict[int, asyncio.Future[Message]] = {}
+        self.replaced = False
         self.ended.add_done_callback(self._on_ended)
 
     def received(self, message: Message) -> None:
@@ -47,6 +49,11 @@ class HookProcess(ChildProcess):
                 question.set_result(message)
         else:
             super().received(message)
+
+    def kill_when_replaced(self) -> None:
+        """Once nobody waits for an answer of it: those that it still owes are worth a moment."""
+        if self.replaced and not self.open_questions:
+            asyncio.get_running_loop().call_later(_STACKS_SECONDS, self.kill)
 
     def _on_ended(self, _: object) -> None:
         for question in self.open_questions.values():
@@ -146,6 +153,7 @@ class Hook:
             raise
         finally:
             process.open_questions.pop(question.number, None)
+            process.kill_when_replaced()
         assert isinstance(message, kind)
         if self._script is None:
             self._failures = 0
@@ -242,7 +250,7 @@ class Hook:
                 "hook process replaced", agent=self._agent, pid=process.pid, reason="no answer in time"
             )
             process.dump_stacks()
-            asyncio.get_running_loop().call_later(0.5, process.kill)
+            process.replaced = True  # by then, since who gave up waiting is still among those who wait
 
 
 async def _ends(process: HookProcess, seconds: float) -> bool:

@@ -1,8 +1,12 @@
 """What people write in their agents: logging set up anew, signals, pools, forks, loops, files named like modules."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from agenthost.jobs import JobStatus
+from agenthost.testing.values import OfferOutcome
 from tests.support.agent_host import Start, folder_of
 
 DICT_CONFIG = """
@@ -28,6 +32,36 @@ async def test_logging_that_is_configured_anew_leaves_our_loggers_alone(start_an
     await agent.ended(job, JobStatus.SUCCESS)
     line = await agent.host.wait_event("failed while the job was ending", job_id=job)
     assert line.level == "ERROR"
+
+
+BLOCKING = """
+async def handler(req):
+    if req.room.name == "room-1":
+        print("blocks")
+        time.sleep(600)
+    await req.accept()
+
+async def entrypoint(ctx: JobContext) -> None:
+    tell(ctx, value=7)
+"""
+
+
+async def test_handler_that_blocks_costs_its_own_room_alone(start: Start) -> None:
+    """Offers that come meanwhile, and those after its process was replaced, are answered in time."""
+    agent = await start(BLOCKING, "requests: { handler: my_agent:handler }")
+    blocked = asyncio.create_task(agent.try_offer())
+    await agent.host.wait_event("blocks")
+    others = [asyncio.create_task(agent.try_offer()) for _ in range(5)]
+    assert [(await other).outcome for other in others] == [OfferOutcome.ASSIGNED] * 5
+    assert not (await blocked).assigned
+    line = await agent.host.wait_event("event loop held up")
+    assert line.fields["at"] == f"{agent.folder / 'my_agent.py'}:{_line_of(agent.folder, 'time.sleep(600)')}"
+    assert (await agent.run())["value"] == 7
+
+
+def _line_of(folder: Path, text: str) -> int:
+    lines = (folder / "my_agent.py").read_text().splitlines()
+    return 1 + next(number for number, line in enumerate(lines) if text in line)
 
 
 PATTERNS = {

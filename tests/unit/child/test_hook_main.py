@@ -127,6 +127,71 @@ async def handler(req):
     assert [process.receive(HandlerAnswer).number for _ in range(2)] == [2, 1]
 
 
+BLOCKING = """
+import asyncio, threading
+second = threading.Event()
+async def handler(req):
+    if req.room.name == "first":
+        second.wait()
+    {begin}
+    second.set()
+    await req.accept()
+"""
+
+
+def test_handler_that_blocks_holds_up_no_other(fork: Fork) -> None:
+    """The loop is held up, so the other request is handled beside it; the log names the line that blocks."""
+    process = fork(BLOCKING.format(begin="") + ENTRYPOINT, kind="hook", handler="agent:handler")
+    process.receive(Ready)
+    process.send(_ask(1, room="first"), _ask(2, room="second"))
+    assert [process.receive(HandlerAnswer).number for _ in range(2)] == [2, 1]
+    assert process.line("event loop held up").fields["at"].endswith(".py:6")
+
+
+def test_task_that_a_handler_leaves_lives_on_beside_a_held_up_loop(fork: Fork) -> None:
+    """What it began may take longer than its answer."""
+    code = """
+import asyncio, threading
+ended = threading.Event()
+async def later():
+    await asyncio.sleep(0.01)
+    ended.set()
+async def handler(req):
+    if req.room.name == "first":
+        ended.wait()
+    else:
+        handler.task = asyncio.create_task(later())
+    await req.accept()
+"""
+    process = fork(code + ENTRYPOINT, kind="hook", handler="agent:handler")
+    process.receive(Ready)
+    process.send(_ask(1, room="first"), _ask(2, room="second"))
+    assert [process.receive(HandlerAnswer).number for _ in range(2)] == [2, 1]
+
+
+def test_what_belongs_to_the_held_up_loop_is_waited_for(fork: Fork) -> None:
+    """A session, a lock or a pool of that loop cannot be used beside it: then it is handled when that is free."""
+    code = """
+import asyncio, threading
+release = threading.Event()
+home = None
+async def handler(req):
+    global home
+    home = home or asyncio.get_running_loop()
+    if req.room.name == "first":
+        release.wait()
+    elif asyncio.get_running_loop() is not home:
+        release.set()
+        raise RuntimeError("got Future attached to a different loop")
+    await req.accept()
+"""
+    process = fork(code + ENTRYPOINT, kind="hook", handler="agent:handler")
+    process.receive(Ready)
+    process.send(_ask(1, room="first"), _ask(2, room="second"))
+    answers = [process.receive(HandlerAnswer) for _ in range(2)]
+    assert [(answer.number, answer.action) for answer in answers] == [(1, "accept"), (2, "accept")]
+
+
 def test_request_shows_what_is_asked_for(fork: Fork) -> None:
     """The server's own message and its parts."""
     facts = "req.id, req.job.metadata, req.room.name, req.agent_name, req.publisher"
