@@ -21,7 +21,7 @@ from agenthost import kernel
 from agenthost.child.bytecode import write_no_bytecode_of_users
 from agenthost.child.fork_server import ForkServer
 from agenthost.child.native_library import map_native_library
-from agenthost.child.process_setup import Descriptors, print_at_once, reset_signals, stand_alone
+from agenthost.child.process_setup import Descriptors, print_at_once, reset_signals, show_arguments, stand_alone
 from agenthost.child.rehearsal import warm_up
 from agenthost.child.template_main import run_template
 from agenthost.child.thread_watch import ThreadWatch
@@ -35,6 +35,7 @@ CONTROL_FD = 3
 
 def main() -> int:
     arguments = _parse()
+    show_arguments("", ())
     stand_alone()
     kernel.limit_open_files(arguments.open_files)
     reset_signals()

@@ -41,13 +41,24 @@ def find_script(reference: str) -> Script:
     return _script_file(reference) if reference.endswith(".py") else _module_file(reference)
 
 
+def place_of_code(entrypoint: str) -> str:
+    """The file of the module or script that `entrypoint` names; "" where there is none."""
+    name, colon, _ = entrypoint.partition(":")
+    try:
+        if name and not colon:
+            return str(find_script(name).file)
+    except EntrypointError:
+        return ""
+    spec = locate(name) if name else None
+    return (spec and spec.origin) or ""
+
+
 def run_script(script: Script, name: str) -> ModuleType:
     """Run it as the module `name`, `__main__` or `__mp_main__`. Raises whatever it raises."""
     module = ModuleType(name)
     module.__file__ = str(script.file)
     # For good, as in a script of one's own: what its functions look up later is looked up in there.
     sys.modules[name] = sys.modules[MAIN] = module
-    sys.argv = [str(script.file), "start"]
     if script.folder not in sys.path[:1]:
         sys.path.insert(0, script.folder)
     if script.package:

@@ -87,6 +87,12 @@ def print_at_once() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def show_arguments(script: str, arguments: Sequence[str]) -> None:
+    """Have user code find in sys.argv what it would as `python script arguments`: ours are no business of its own."""
+    sys.argv[:] = [script, *arguments]
+    sys.orig_argv[:] = [sys.executable, *sys.argv]
+
+
 def reset_signals() -> None:
     """Default handlers, then ours. A template does it after the user's import, and for all that it forks."""
     signal.set_wakeup_fd(-1)

@@ -28,8 +28,9 @@ from agenthost.child.job_main import run_job_process, run_shared_prewarm
 from agenthost.child.libraries import import_libraries
 from agenthost.child.library_scan import scan
 from agenthost.child.main_process import run_main_process
+from agenthost.child.main_script import place_of_code
 from agenthost.child.own_import import Imported, Learning, import_own
-from agenthost.child.process_setup import Descriptors, reseed
+from agenthost.child.process_setup import Descriptors, reseed, show_arguments
 from agenthost.child.shared_state import SharedState
 from agenthost.child.user_errors import describe_failure
 from agenthost.child.user_modules import user_modules
@@ -109,7 +110,7 @@ def enter_environment(spec: TemplateSpec, log: int) -> None:
     os.environ.update(spec.env)
     os.chdir(spec.working_dir)
     sys.path[:0] = [folder for folder in spec.path if folder not in sys.path]
-    sys.argv[1:] = []  # ours are no business of the user's code
+    show_arguments(place_of_code(spec.code.entrypoint), spec.arguments)
     write_no_bytecode_of_users()
     importlib.invalidate_caches()
     pipe_handler.install(log, level=spec.log_level, levels=spec.log_levels)

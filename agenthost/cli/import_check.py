@@ -114,6 +114,7 @@ def _spec(agent: AgentConfig, config: Config) -> TemplateSpec:
         agent=agent.id,
         env={**environment, **agent.env},
         working_dir=os.fspath(agent.working_dir),
+        arguments=agent.arguments,
         path=code_folders(config.folder),
         code=CodeSpec(
             entrypoint=agent.entrypoint or "",

@@ -203,6 +203,15 @@ _CODE = (
         description="The folder that the agent's processes run in; a relative one starts at the file's folder.",
     ),
     Field(
+        path="arguments",
+        kind=Kind.TEXTS,
+        default=("start",),
+        dev_default=("dev",),
+        apply=Apply.GENERATION,
+        description="What your code finds in `sys.argv` after the path of its script or module.",
+        examples=(["--language", "de"],),
+    ),
+    Field(
         path="start_method",
         kind=Kind.CHOICE,
         choices=("auto", "spawn"),

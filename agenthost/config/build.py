@@ -120,6 +120,7 @@ def _agent(name: str, node: Node, file: str, folder: Path) -> AgentConfig:
         session_end=values["session_end"],
         env=without_pair(values["env"]),
         working_dir=folder / values["working_dir"],
+        arguments=tuple(values["arguments"]),
         start_method=StartMethod(values["start_method"]),
         imports=Imports(values["imports"]),
         unique_per_room=values["unique_per_room"],

@@ -177,6 +177,7 @@ class AgentConfig(Discreet, frozen=True, kw_only=True):
     session_end: str | None
     env: Mapping[str, str]
     working_dir: Path
+    arguments: tuple[str, ...]
     start_method: StartMethod
     imports: Imports
     unique_per_room: bool

@@ -51,6 +51,8 @@ FOREIGN_NAMES = {
     "env_vars": "env",
     "workdir": "working_dir",
     "cwd": "working_dir",
+    "args": "arguments",
+    "argv": "arguments",
     "multiprocessing_context": "start_method",
     "mp_context": "start_method",
     "preload_modules": "preload",

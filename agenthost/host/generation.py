@@ -306,6 +306,7 @@ def template_spec(config: AgentConfig, around: Surroundings) -> TemplateSpec:
         agent=config.id,
         env={**around.environment, **config.env},
         working_dir=os.fspath(config.working_dir),
+        arguments=config.arguments,
         path=around.path,
         code=CodeSpec(
             entrypoint=config.entrypoint or ONLY_ROUTES,

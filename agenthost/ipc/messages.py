@@ -125,6 +125,7 @@ class LeftOut(Discreet, frozen=True, kw_only=True):
 
 class TemplateSpec(Message, frozen=True, kw_only=True):
     """What an agent template is to be. `env` is the complete environment; `path` goes in front of sys.path.
+    `arguments` is what sys.argv has after the script.
 
     It imports the user's own code only where that is `shared`; else `libraries`, but none of `left_out`. None: it
     finds out by itself which ones that code imports, as far as can be read off its text.
@@ -135,6 +136,7 @@ class TemplateSpec(Message, frozen=True, kw_only=True):
     agent: str
     env: Mapping[str, str]
     working_dir: str
+    arguments: tuple[str, ...] = ()
     path: tuple[str, ...]
     code: CodeSpec
     shared: bool = False

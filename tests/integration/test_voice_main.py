@@ -87,6 +87,22 @@ async def test_the_guarded_block_runs_once_and_jobs_import_as_multiprocessing_do
         assert each["prewarmed"]
 
 
+@pytest.mark.parametrize(("yaml", "arguments"), [("", ["dev"]), ("arguments: [--port, '8080']", ["--port", "8080"])])
+async def test_script_sees_the_command_or_the_arguments_of_the_file(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path, yaml: str, arguments: list[str]
+) -> None:
+    """Its main process, as its jobs: some look for `dev` in there, some have arguments of their own."""
+    code = GUARD.replace("multiprocessing.current_process().name", "*sys.argv, sep='|'")
+    (tmp_path / "main.py").write_text(AGENT + code)
+    keys = f"entrypoint: main.py\nhttp: {{ listen: none }}\nload: {{ max_jobs: 9 }}\n{yaml}\n"
+    (tmp_path / "agenthost.yaml").write_text(keys)
+    host = await run_host("--set", "log_format=json", command="dev", server=fake_server, cwd=tmp_path)
+    await host.wait_event("host started", timeout=60)
+    facts = await facts_of_job(fake_server, tmp_path, "scripted")
+    assert facts["argv"] == [str(tmp_path / "main.py"), *arguments]
+    assert (tmp_path / "ran").read_text().splitlines() == ["|".join(facts["argv"])]
+
+
 RUNS = {
     "asyncio.run(server.run())": "asyncio.run(server.run())",
     "in a gather": "async def both():\n"

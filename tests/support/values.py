@@ -69,6 +69,7 @@ def make_agent(id: str = "front", *, requests: Requests | None = None, **changes
         session_end=None,
         env={},
         working_dir=Path("."),
+        arguments=("start",),
         start_method=StartMethod.AUTO,
         imports=Imports.OWN,
         unique_per_room=True,

@@ -110,7 +110,8 @@ async def test_event_loop_made_at_import_is_the_processes_own(start: Start) -> N
 
 
 ARGUMENTS = """
-SEEN = sys.argv[1:]
+SEEN = sys.argv
+assert sys.orig_argv[1:] == SEEN
 
 async def entrypoint(ctx: JobContext) -> None:
     import multiprocessing
@@ -118,11 +119,29 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
-async def test_arguments_and_process_name_are_not_ours(start_any: Start) -> None:
+@pytest.mark.parametrize(
+    ("yaml", "arguments"),
+    [("", ["start"]), ("arguments: [--language, de]", ["--language", "de"]), ("arguments: []", [])],
+)
+async def test_arguments_and_process_name_are_not_ours(start_any: Start, yaml: str, arguments: list[str]) -> None:
     """`--host-pid` is no argument of the user's; what only a main process is to do, no job does."""
-    facts = await (await start_any(ARGUMENTS)).run()
-    assert facts["argv"] == []
+    agent = await start_any(ARGUMENTS, yaml)
+    facts = await agent.run()
+    assert facts["argv"] == [str(agent.folder / "my_agent.py"), *arguments]
     assert facts["name"] != "MainProcess"
+
+
+PRELOADED = """
+import sys
+assert sys.argv == [""], sys.argv
+"""
+
+
+async def test_a_preloaded_module_sees_no_arguments(start: Start) -> None:
+    """It is shared by agents that have others."""
+    (folder_of(start) / "preloaded.py").write_text(PRELOADED)
+    agent = await start(ARGUMENTS, "preload: [preloaded]")
+    assert (await agent.run())["argv"][1:] == ["start"]
 
 
 SEVERAL = """
