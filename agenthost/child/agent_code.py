@@ -1,6 +1,6 @@
 """`AgentCode`: an agent's user code, imported and checked. Runs in each process; in the template where it is shared."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -9,9 +9,12 @@ from agenthost.child.deferred_filters import FILTERS, DeferredFilters
 from agenthost.child.entrypoint import Entrypoint, as_awaitable, as_callable, resolve
 from agenthost.child.framework import Framework, find_framework
 from agenthost.child.user_modules import claim
-from agenthost.ipc.messages import CodeSpec
+from agenthost.ipc.messages import ActiveJob, CodeSpec
 
 UserFunction = Callable[..., Any]
+
+ServerLoad = Callable[[Mapping[str, ActiveJob], str], Awaitable[Any]]
+"""Of the active jobs by their ids, and the worker's id."""
 
 _ENTRYPOINT = "an entrypoint is an `async def` that takes the job's context: `async def entrypoint(ctx)`"
 _PREWARM = "prewarm is a function that takes the process: `def prewarm(proc)`"
@@ -23,6 +26,7 @@ _LOAD = "a load function takes nothing, or the number of active jobs, and return
 class AgentCode(Struct, frozen=True, kw_only=True):
     """None: neither the file nor the code names one. `framework` is what the code is written for, if not agenthost.
 
+    `load` takes the number of active jobs, `server_load` is what the framework makes of one that takes its server.
     `filters` are the audio filters that imports asked for; a process that runs a job loads them.
     """
 
@@ -34,6 +38,7 @@ class AgentCode(Struct, frozen=True, kw_only=True):
     session_end: UserFunction | None = None
     handler: UserFunction | None = None
     load: UserFunction | None = None
+    server_load: ServerLoad | None = None
 
 
 def load_code(spec: CodeSpec) -> AgentCode:

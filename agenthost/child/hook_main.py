@@ -20,6 +20,7 @@ from agenthost.context.calls import attempt, call, taken_by
 from agenthost.context.job_request import Appearance, JobRequest, Rejection
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import (
+    ActiveJob,
     AskHandler,
     AskLoad,
     HandlerAnswer,
@@ -62,6 +63,7 @@ class Hook:
         self._line: HookLine | None = None
         self._questions: set[asyncio.Task[None]] = set()
         self._done = asyncio.Event()
+        self._jobs: dict[str, ActiveJob] = {}
 
     async def run(self, channel: BlockingChannel) -> None:
         """Until the host is gone or wants no more; questions still open then are dropped."""
@@ -132,15 +134,21 @@ class Hook:
             return error
 
     async def _ask_load(self, question: AskLoad) -> None:
-        load, detail = await self._measure(question.active_jobs)
+        load, detail = await self._measure(question)
         self._send(LoadAnswer(number=question.number, load=load, detail=detail))
 
-    async def _measure(self, active_jobs: int) -> tuple[float | None, str]:
-        function = self._code.load
-        if function is None:
+    async def _measure(self, question: AskLoad) -> tuple[float | None, str]:
+        code = self._code
+        self._jobs |= question.new
+        self._jobs = {id: self._jobs[id] for id in question.jobs}
+        if code.load is None and code.server_load is None:
             return None, "this agent has no load function"
         try:
-            value = await call(function, *taken_by(function, active_jobs))
+            if code.load is not None:
+                value = await call(code.load, *taken_by(code.load, question.active_jobs))
+            else:
+                assert code.server_load is not None
+                value = await code.server_load(self._jobs, question.worker_id)
         except BaseException as error:  # whatever user code raises is an answer, SystemExit too
             return None, error_text(error)
         if type(value) is bool or not isinstance(value, Real) or not math.isfinite(value):

@@ -19,6 +19,7 @@ from agenthost.host.current import Current
 from agenthost.host.hosted_agent import HostedAgent
 from agenthost.host.jobs.registry import JobRegistry
 from agenthost.host.machine_load import MachineLoad, MachineSampler
+from agenthost.ipc.messages import ActiveJob
 from agenthost.logs.events import EventLogger
 from agenthost.status import LoadPart
 
@@ -177,7 +178,12 @@ class LoadControl:
         scope = self._scopes[agent.id]
         load, failure = None, ""
         try:
-            answer = await agent.hook.ask_load(self._jobs.slots_of(agent.id), seconds=CUSTOM_SECONDS)
+            answer = await agent.hook.ask_load(
+                self._jobs.slots_of(agent.id),
+                seconds=CUSTOM_SECONDS,
+                jobs=self._active(agent),
+                worker_id=agent.registration.worker_id if agent.registration else "",
+            )
             load, failure = answer.load, answer.detail
         except (TimeoutError, ProcessFailed) as error:
             failure = str(error) or "no answer in time"
@@ -187,6 +193,21 @@ class LoadControl:
             scope.custom, scope.failure = load, ""
         else:
             self._tell_failure(agent.id, scope, failure or f"{load} is no load")
+
+    def _active(self, agent: HostedAgent) -> dict[str, ActiveJob]:
+        """What a load function for livekit-agents may look at; ours are given the number."""
+        if agent.generation.values is None:
+            return {}
+        return {
+            job.id: ActiveJob(
+                job=job.offer.encoded,
+                identity=accept.identity,
+                name=accept.name,
+                metadata=accept.metadata,
+                attributes=accept.attributes,
+            )
+            for job, accept in self._jobs.accepted_of(agent.id)
+        }
 
     def _tell_failure(self, agent: str, scope: _Scope, failure: str) -> None:
         """Once for each kind of failure, not once a second."""

@@ -357,9 +357,27 @@ class HandlerAnswer(Message, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class ActiveJob(Discreet, frozen=True, kw_only=True):
+    """A job that was accepted, and how; `job` is the server's own message."""
+
+    not_shown = frozenset({"job", "metadata", "attributes"})
+
+    job: bytes
+    identity: str
+    name: str
+    metadata: str
+    attributes: Mapping[str, str]
+
+
 class AskLoad(Message, frozen=True, kw_only=True):
+    """`jobs` are the ids of the active jobs, `new` those that this process has not been told of; a load function for
+    agenthost needs the number alone."""
+
     number: int
     active_jobs: int
+    jobs: tuple[str, ...] = ()
+    new: Mapping[str, ActiveJob] = field(default_factory=dict)
+    worker_id: str = ""
 
 
 class LoadAnswer(Message, frozen=True, kw_only=True):

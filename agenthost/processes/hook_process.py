@@ -9,10 +9,12 @@ or not: it may do other things.
 
 import asyncio
 import itertools
+from collections.abc import Mapping
 from typing import TypeVar
 
 from agenthost.errors import ProcessFailed
-from agenthost.ipc.messages import AskHandler, AskLoad, HandlerAnswer, LoadAnswer, Message
+from agenthost.ipc.channel import MAX_FRAME
+from agenthost.ipc.messages import ActiveJob, AskHandler, AskLoad, HandlerAnswer, LoadAnswer, Message
 from agenthost.processes.child_process import ChildProcess, Hung
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.starters import Starter, start_process
@@ -40,7 +42,19 @@ class HookProcess(ChildProcess):
         super().__init__(number=number, agent=agent, home=home)
         self.open_questions: dict[int, asyncio.Future[Message]] = {}
         self.replaced = False
+        self.told: dict[str, None] = {}  # the active jobs that it knows
         self.ended.add_done_callback(self._on_ended)
+
+    def tell(self, jobs: Mapping[str, ActiveJob]) -> dict[str, ActiveJob]:
+        """Those that it does not know, as many as go into one message; the others next time."""
+        new: dict[str, ActiveJob] = {}
+        left = MAX_FRAME // 2
+        for id, job in jobs.items():
+            if id not in self.told and left > 0:
+                new[id] = job
+                left -= len(job.job)
+        self.told = {id: None for id in jobs if id in self.told or id in new}
+        return new
 
     def received(self, message: Message) -> None:
         if isinstance(message, HandlerAnswer | LoadAnswer):
@@ -108,13 +122,26 @@ class Hook:
 
     async def ask_handler(self, question: AskHandler, *, seconds: float) -> HandlerAnswer:
         """Raises ProcessFailed when it died, TimeoutError when it did not answer (it is replaced then)."""
-        return await self._ask(question, HandlerAnswer, seconds)
+        return await self._ask(await self._living(), question, HandlerAnswer, seconds)
 
-    async def ask_load(self, active_jobs: int, *, seconds: float) -> LoadAnswer:
-        """Raises ProcessFailed or TimeoutError; a slow load function is not reason enough to replace the process."""
-        question = AskLoad(number=self.number(), active_jobs=active_jobs)
+    async def ask_load(
+        self, active_jobs: int, *, seconds: float, jobs: Mapping[str, ActiveJob] | None = None, worker_id: str = ""
+    ) -> LoadAnswer:
+        """Raises ProcessFailed or TimeoutError; a slow load function is not reason enough to replace the process.
+
+        `jobs` are the active ones, where the function wants to see them.
+        """
         async with asyncio.timeout(seconds):  # the start included: whoever measures has other things to look at
-            return await self._ask(question, LoadAnswer, seconds)
+            process = await self._living()
+            new = process.tell(jobs or {})
+            question = AskLoad(
+                number=self.number(),
+                active_jobs=active_jobs,
+                jobs=tuple(process.told),
+                new=new,
+                worker_id=worker_id,
+            )
+            return await self._ask(process, question, LoadAnswer, seconds)
 
     def number(self) -> int:
         """A number for the next question."""
@@ -139,8 +166,9 @@ class Hook:
                 process.kill()
                 await process.ended
 
-    async def _ask(self, question: AskHandler | AskLoad, kind: type[Answer], seconds: float) -> Answer:
-        process = await self._living()
+    async def _ask(
+        self, process: HookProcess, question: AskHandler | AskLoad, kind: type[Answer], seconds: float
+    ) -> Answer:
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         process.open_questions[question.number] = answer
         process.send(question)

@@ -96,7 +96,7 @@ class LiveKitAgents:
             prewarm=code.prewarm or mine.setup,
             session_end=code.session_end or mine.session_end,
             handler=code.handler or (as_handler(mine.request) if mine.request else None),
-            load=code.load or (as_load(mine.load) if mine.load else None),
+            server_load=as_load(mine.load, mine.server) if mine.load and not code.load else None,
         )
 
     def prepare(self) -> None:

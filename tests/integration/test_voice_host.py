@@ -151,6 +151,34 @@ async def test_a_load_function_of_the_code_fills_the_host(
     assert full.fields["custom"] == 0.6
 
 
+async def test_a_load_function_of_the_code_sees_the_active_jobs(
+    run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
+) -> None:
+    """What each of them is, the worker's id, and what else the user's own server has."""
+    code = """
+    import asyncio
+    from pathlib import Path
+
+    def load(server) -> float:
+        seen = "".join(f"{active.job.id} {active.job.room.name} " for active in server.active_jobs)
+        Path("seen").write_text(f"{seen}on {server.id} of {server.load_fnc.__name__}")
+        return 0.1
+
+    async def entrypoint(ctx: JobContext) -> None:
+        await asyncio.sleep(600)
+    """
+    write(tmp_path, "seeing", more=code, options="load_fnc=load")
+    file = write_file(tmp_path)
+    file.write_text(file.read_text().replace("load: { max_jobs: 9 }\n", ""))
+    (tmp_path / "seen").touch()
+    await run(run_host, fake_server, file)
+    offered = await fake_server.offer("lobby", agent_name="seeing")
+    (worker,) = fake_server.workers
+    expected = f"{offered.job_id} lobby on {worker.id} of load"
+    await poll(lambda: (tmp_path / "seen").read_text() == expected, timeout=5, what="the job is not seen")
+    assert offered.outcome is OfferOutcome.ASSIGNED
+
+
 async def test_an_idle_process_has_little_of_its_own(
     run_host: RunHost, fake_server: FakeLiveKitServer, tmp_path: Path
 ) -> None:

@@ -171,6 +171,10 @@ class JobRegistry:
         """All jobs, offers included, that came in through this registration."""
         return tuple(job for job in self._jobs.values() if job.registration is registration)
 
+    def accepted_of(self, agent: str) -> tuple[tuple[Job, Accept], ...]:
+        """The accepted jobs of this agent's code, with what was answered."""
+        return tuple((job, job.accept) for job in self._jobs.values() if job.accept and job.target.id == agent)
+
     def of_agent(self, agent: str) -> int:
         """How many jobs run this agent's code."""
         return sum(job.agent == agent for job in self.running())

@@ -1,6 +1,8 @@
 """Request and load functions of livekit-agents, asked the way our hook process asks."""
 
 import threading
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from livekit.agents import JobRequest
@@ -9,7 +11,18 @@ from livekit.protocol.models import Room
 
 from agenthost.context.job_request import Appearance, Rejection
 from agenthost.context.job_request import JobRequest as OurRequest
+from agenthost.ipc.messages import ActiveJob
 from agenthost.voice.hooks import UserFunction, as_handler, as_load
+
+JOBS = {
+    "AJ_1": ActiveJob(
+        job=Job(id="AJ_1", room=Room(name="lobby")).SerializeToString(),
+        identity="agent-7",
+        name="Support",
+        metadata="",
+        attributes={},
+    )
+}
 
 
 async def answer_of(function: UserFunction) -> Appearance | Rejection:
@@ -54,11 +67,19 @@ async def test_reject_says_whether_others_may_take_it(terminate: bool) -> None:
 
 
 async def test_load_functions_see_the_active_jobs() -> None:
-    """Theirs take nothing or a server."""
-    assert await as_load(lambda: 0.25)(3) == 0.25
-    assert await as_load(lambda server: len(server.active_jobs) / 4)(3) == 0.75
+    """Theirs take nothing or a server, and look at the jobs; what else their server has is there, too."""
+    assert await as_load(lambda: 0.25, None)(JOBS, "AW_1") == 0.25
+    assert await as_load(lambda server: len(server.active_jobs) / 4, None)(JOBS, "AW_1") == 0.25
+
+    def load(server: Any) -> str:
+        (active,) = server.active_jobs
+        assert active.worker_id == server.id == "AW_1"
+        assert (active.accept_arguments.identity, active.token) == ("agent-7", "")
+        return f"{active.job.id} {active.job.room.name} {server.own} {server.draining}"
+
+    assert await as_load(load, SimpleNamespace(own="mine"))(JOBS, "AW_1") == "AJ_1 lobby mine False"
 
 
 async def test_a_load_function_that_sleeps_holds_up_nobody() -> None:
     """It runs in a thread of its own, as in livekit-agents."""
-    assert await as_load(lambda: threading.current_thread() is threading.main_thread())(0) is False
+    assert await as_load(lambda: threading.current_thread() is threading.main_thread(), None)({}, "") is False
