@@ -89,8 +89,11 @@ class OfferedJob:
         return JobEnd(status=last.status, error=last.error)
 
     async def end(self, *, timeout: float = 20.0) -> JobEnd:
-        """End it as the server does, and wait: an entrypoint that does not return by itself has 15 s of grace."""
-        await self._server.terminate(self.id)
+        """End it as the server does, and wait: an entrypoint that does not return by itself has 15 s of grace.
+
+        The server does so when the job's dispatch is deleted, whether or not the job has joined.
+        """
+        await self._server.delete_dispatch_of(self.id)
         return await self.wait_ended(timeout=timeout)
 
 

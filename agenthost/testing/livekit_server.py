@@ -295,8 +295,15 @@ class FakeLiveKitServer:
         dispatch = self.rooms.add_dispatch(record, request)
         return await self.rooms.launch(record, dispatch, WIRE_TYPES[type], participant)
 
+    async def delete_dispatch_of(self, job_id: str) -> None:
+        """Delete the dispatch that made the job, which ends it; nothing where that is gone already."""
+        await self.rooms.delete_dispatch_of(job_id)
+
     async def terminate(self, job_id: str) -> bool:
-        """Ask the job's worker to end it; False when no worker is known to run it."""
+        """Ask the job's worker to end it; False when no worker is known to run it.
+
+        Its dispatch stands, as when its participant has left: a host asks for that before it believes it.
+        """
         return await self._dispatcher.terminate(job_id)
 
     async def join(

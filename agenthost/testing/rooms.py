@@ -159,6 +159,14 @@ class Rooms:
             await self._dispatcher.terminate(job.id)
         return dispatch.info
 
+    async def delete_dispatch_of(self, job_id: str) -> None:
+        """The same for the dispatch that made this job, if it is there."""
+        for name, room in list(self.by_name.items()):
+            for dispatch in room.dispatches.values():
+                if any(job.id == job_id for _, job in dispatch.jobs):
+                    await self.delete_dispatch(name, dispatch.info.id)
+                    return
+
     def list_dispatches(self, room_name: str, dispatch_id: str = "") -> list[agent_dispatch.AgentDispatch]:
         """What ListDispatch answers: jobs late, and running for ever unless they were terminated at the offer."""
         found = []

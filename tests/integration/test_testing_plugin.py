@@ -11,6 +11,7 @@ from tests.support.host import write_agent
 from tests.support.user_pytest import run_pytest
 
 CODE = """
+import asyncio
 import logging
 import os
 
@@ -24,6 +25,8 @@ async def entrypoint(ctx: JobContext) -> None:
             raise ValueError("no such order")
         case "join":
             await ctx.connect()
+        case "never joins":
+            await asyncio.sleep(600)
         case "environment":
             print(os.environ["TOKEN"])
 """
@@ -90,6 +93,14 @@ async def test_joining_job_shows_its_permissions_and_learns_why_it_cannot(agent_
         end = await job.wait_ended(timeout=20)
         assert end.status is JobStatus.FAILED
         assert "403" in end.error
+
+
+@pytest.mark.slow(20)
+async def test_job_that_never_joined_is_ended(agent_file: Path) -> None:
+    """As the server ends it; an entrypoint that does not return has its grace."""
+    async with run_agent(agent_file) as agent:
+        job = await agent.offer(agent="back", metadata="never joins")
+        assert (await job.end()).status is JobStatus.SUCCESS
 
 
 async def test_environment_of_the_test_reaches_the_job(agent_file: Path) -> None:
