@@ -1,15 +1,14 @@
 """The folder for what lives only as long as a process: control sockets, connection files, the local server's keys.
 
-`$XDG_RUNTIME_DIR/agenthost`, else `$TMPDIR/agenthost-<uid>`; mode 0700, ours alone. A file in it that its process
-*holds* (`HeldFile`) is locked as long as that process lives, so what a killed process left behind is recognised
-without guessing from pids or ages.
+`$XDG_RUNTIME_DIR/agenthost`, else `agenthost-<uid>` in `$TMPDIR`, /tmp, /var/tmp or /dev/shm; mode 0700, ours alone.
+A file in it that its process *holds* (`HeldFile`) is locked as long as that process lives, so what a killed process
+left behind is recognised without guessing from pids or ages.
 """
 
 import fcntl
 import hashlib
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,13 +17,23 @@ from typing import Self
 
 from agenthost.errors import EnvironmentRefused
 
+_TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
+
 
 def runtime_folder_path(environ: Mapping[str, str]) -> Path:
     """Where the folder is; it need not exist yet, and may turn out not to be ours."""
     given = environ.get("XDG_RUNTIME_DIR")
     if given and Path(given).is_dir():  # containers and `su` leave it set to what is not there
         return Path(given) / "agenthost"
-    return Path(environ.get("TMPDIR") or tempfile.gettempdir()) / f"agenthost-{os.getuid()}"
+    return Path(environ.get("TMPDIR") or _temporary()) / f"agenthost-{os.getuid()}"
+
+
+def _temporary() -> str:
+    """Not `tempfile.gettempdir`: without a /tmp that is the current folder, and another command has another one.
+
+    /dev/shm is what a container with a read-only root can still write to.
+    """
+    return next((folder for folder in _TEMPORARY if os.access(folder, os.W_OK | os.X_OK)), _TEMPORARY[0])
 
 
 def runtime_folder(environ: Mapping[str, str]) -> Path:
@@ -35,6 +44,8 @@ def runtime_folder(environ: Mapping[str, str]) -> Path:
         found = folder.lstat()
     except OSError as error:
         raise EnvironmentRefused(f"cannot make {folder}: {error.strerror}; set XDG_RUNTIME_DIR or TMPDIR") from error
+    if not os.access(folder, os.W_OK):
+        raise EnvironmentRefused(f"cannot write to {folder}: set XDG_RUNTIME_DIR or TMPDIR")
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         # /tmp is everybody's: whoever made this name first could read the keys or replace a socket
         raise EnvironmentRefused(

@@ -19,7 +19,7 @@ def default_path(file: Path, environ: Mapping[str, str]) -> Path:
 
 def configured_path(file: Path, configured: str) -> Path:
     """Where `control.socket` says: a relative path is from the file's folder."""
-    return file.absolute().parent / Path(configured).expanduser()
+    return file.absolute().parent / os.path.expanduser(configured)  # noqa: PTH111  without a home it stays as it is
 
 
 def hosts_of_code(folder: Path, environ: Mapping[str, str]) -> set[str]:

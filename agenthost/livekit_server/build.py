@@ -86,7 +86,10 @@ def _remove(folder: Path) -> None:
 @asynccontextmanager
 async def _locked(path: Path, report: Report) -> AsyncIterator[None]:
     """One process at a time. Polls: a blocking lock in a thread could not be cancelled."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise LocalServerError(f"cannot write to {path.parent}: {error.strerror}; set XDG_CACHE_HOME") from error
     try:
         while not _try_lock(descriptor):
             report("waiting for another process that builds livekit-server", "")

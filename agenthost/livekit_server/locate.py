@@ -19,7 +19,7 @@ def find(environ: Mapping[str, str]) -> Path | None:
     None when there is none. Raises LocalServerError when the variable names something that cannot be run.
     """
     if given := environ.get(VARIABLE):
-        return _given(Path(given).expanduser())
+        return _given(Path(os.path.expanduser(given)))  # noqa: PTH111  where nobody has a home, it stays as it is
     if on_path := shutil.which("livekit-server", path=environ.get("PATH", os.defpath)):
         return Path(on_path)
     built = built_binary(environ)
@@ -27,16 +27,19 @@ def find(environ: Mapping[str, str]) -> Path | None:
 
 
 def built_binary(environ: Mapping[str, str]) -> Path:
-    """Where the binary of this release stands once it is built."""
+    """Where the binary of this release stands once it is built. Raises as `cache_folder`."""
     return cache_folder(environ) / f"livekit-server-{VERSION}"
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """`$XDG_CACHE_HOME/agenthost`, else `~/.cache/agenthost`."""
+    """`$XDG_CACHE_HOME/agenthost`, else `~/.cache/agenthost`. Raises LocalServerError for a user without a home."""
     if given := environ.get("XDG_CACHE_HOME"):
         return Path(given) / "agenthost"
-    home = environ.get("HOME")
-    return (Path(home) if home else Path.home()) / ".cache" / "agenthost"
+    try:
+        home = Path(environ.get("HOME") or Path.home())
+    except RuntimeError:  # no entry in the user database, as in containers that run under any number
+        raise LocalServerError("this user has no home folder to keep a LiveKit server in: set XDG_CACHE_HOME") from None
+    return home / ".cache" / "agenthost"
 
 
 def _given(path: Path) -> Path:
