@@ -16,6 +16,9 @@ from agenthost.child.main_script import MAIN
 from agenthost.child.user_modules import is_users, is_users_module
 from agenthost.ipc.messages import Library
 
+MOST_ENVIRONMENT = 2 * 1024 * 1024
+"""Characters, of all libraries together: a message has its limits, and each of them names the whole difference."""
+
 
 class ImportRecord:
     """From `begin` to `end`; `libraries` then."""
@@ -37,10 +40,13 @@ class ImportRecord:
     def end(self) -> tuple[Library, ...]:
         """Those that were not there before, and those whose import the user's code had changed the environment for.
 
-        First in the order in which that code asked for them, then what else has come.
+        First in the order in which that code asked for them, then what else has come. Where that code loads a very
+        large environment, only those that it had imported before: the others each process imports as it did.
         """
         builtins.__import__ = self._original
         new = self.new()
+        if sum(map(_size, self._asked.values())) > MOST_ENVIRONMENT:
+            return tuple(Library(name=name) for name, env in self._asked.items() if name in new and not env)
         asked = [Library(name=name, env=env) for name, env in self._asked.items() if env or name in new]
         rest = [
             Library(name=name) for name, module in new.items() if name not in self._asked and _is_library(name, module)
@@ -82,6 +88,10 @@ class ImportRecord:
         if now == before:
             return {}
         return {key: now.get(key) for key in (*now, *before) if now.get(key) != before.get(key)}
+
+
+def _size(environment: Mapping[str, str | None]) -> int:
+    return sum(len(name) + len(value or "") for name, value in environment.items())
 
 
 def _is_users_own(namespace: Mapping[str, Any] | None) -> bool:

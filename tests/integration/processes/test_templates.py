@@ -189,6 +189,20 @@ async def test_program_of_many_modules_can_be_a_template(start_any: Start) -> No
     assert await (await start_any(code)).run() == {"parts": 6000}
 
 
+async def test_large_environment_that_the_code_itself_loads(start_any: Start) -> None:
+    """Before it imports its libraries, which may read it."""
+    libraries = "csv, wave, zipapp, smtplib, ftplib, imaplib, poplib, sqlite3, plistlib, mailbox, fileinput, filecmp"
+    libraries += ", netrc, cmd, optparse, pdb, trace, timeit, doctest, xmlrpc.client, tarfile, bdb"
+    code = f"""
+    os.environ.update({{f"OWN_{{number:05}}": "x" * 120 for number in range(12_000)}})
+    import {libraries}
+    async def entrypoint(ctx: JobContext) -> None:
+        tell(ctx, size=sum(name.startswith("OWN_") for name in os.environ))
+    """
+    agent = await start_any(code)
+    assert (await agent.run())["size"] == 12_000
+
+
 async def test_large_environment_reaches_the_job(start_any: Start) -> None:
     """As large as the system lets one be: a few large variables, and 12,000 small ones."""
     code = """
