@@ -70,6 +70,18 @@ class Offer(Discreet, frozen=True, kw_only=True):
     encoded: bytes = b""
 
 
+class ActiveJob(Discreet, frozen=True, kw_only=True):
+    """An accepted job, and how; `job` is the server's own message. What a load function may look at."""
+
+    not_shown = frozenset({"job", "metadata", "attributes"})
+
+    job: bytes
+    identity: str
+    name: str
+    metadata: str
+    attributes: Mapping[str, str]
+
+
 MAX_TOKEN_BYTES = 1024 * 1024 - 8 * 1024
 """A participant joins with its texts in a token in a header, and livekit-server, a Go program, reads 1 MiB of headers
 (`http.DefaultMaxHeaderBytes`); the rest is for what else is there. Its own limits are lower, and its operator's to set.

@@ -9,7 +9,8 @@ from agenthost.child.deferred_filters import FILTERS, DeferredFilters
 from agenthost.child.entrypoint import Entrypoint, as_awaitable, as_callable, resolve
 from agenthost.child.framework import Framework, find_framework
 from agenthost.child.user_modules import claim
-from agenthost.ipc.messages import ActiveJob, CodeSpec
+from agenthost.ipc.messages import CodeSpec
+from agenthost.jobs import ActiveJob
 
 UserFunction = Callable[..., Any]
 

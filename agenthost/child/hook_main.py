@@ -20,7 +20,6 @@ from agenthost.context.calls import attempt, call, taken_by
 from agenthost.context.job_request import Appearance, JobRequest, Rejection
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import (
-    ActiveJob,
     AskHandler,
     AskLoad,
     HandlerAnswer,
@@ -30,6 +29,7 @@ from agenthost.ipc.messages import (
     Ready,
     StopJob,
 )
+from agenthost.jobs import ActiveJob
 from agenthost.logs import pipe_handler
 from agenthost.logs.events import get_logger
 

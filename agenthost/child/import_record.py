@@ -30,8 +30,9 @@ class ImportRecord:
         self._asked: dict[str, Mapping[str, str | None]] = {}
         self._original: Callable[..., Any] = builtins.__import__
 
-    def begin(self) -> None:
-        self._before = len(sys.modules)
+    def begin(self, *, alone: bool = False) -> None:
+        """`alone`: what was imported before counts as well."""
+        self._before = 0 if alone else len(sys.modules)
         self._main = sys.modules.get(MAIN)
         self._environment = dict(os.environ)
         self._original = builtins.__import__

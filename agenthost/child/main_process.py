@@ -7,7 +7,6 @@ generation any more.
 """
 
 import asyncio
-import mmap
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from typing import Any
 from agenthost.child.agent_code import AgentCode
 from agenthost.child.framework import handed_over
 from agenthost.child.hook_main import Hook
+from agenthost.child.main_children import DoorInChildren
 from agenthost.child.main_script import MAIN, find_script, run_script
 from agenthost.child.missing_packages import hint
 from agenthost.child.own_import import Learning
@@ -24,7 +24,7 @@ from agenthost.child.run_app import answer_run_app
 from agenthost.child.user_errors import describe_failure, error_text, traceback_text
 from agenthost.errors import EntrypointError
 from agenthost.ipc.channel import BlockingChannel
-from agenthost.ipc.messages import ForkProcess
+from agenthost.ipc.messages import ForkProcess, decode, encode
 from agenthost.logs.events import get_logger
 
 log = get_logger("main")
@@ -33,8 +33,9 @@ log = get_logger("main")
 def run_main_process(request: ForkProcess, channel: BlockingChannel, learning: Learning) -> int:
     """Run the script until it ends, which is after the host has closed the channel; returns the exit code."""
     assert request.code is not None
-    door = Door(request, channel, learning)
+    door = Door(request, channel, learning, entered=os.memfd_create("agenthost-door"))
     answer_run_app(door)
+    door.open_in_children()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the host's last word before it kills
     _share_ports()
     reference = request.code.entrypoint
@@ -53,19 +54,39 @@ def run_main_process(request: ForkProcess, channel: BlockingChannel, learning: L
     return 0
 
 
-class Door:
-    """Where the script hands its agent over; the `Answer` of a main process."""
+def _open_door(request: bytes, channel: int, entered: int, learns: int | None = None) -> None:
+    """In a child of the script's that has an interpreter of its own."""
+    asked = decode(request)
+    assert isinstance(asked, ForkProcess)
+    reading = BlockingChannel(socket.socket(fileno=channel))
+    door = Door(asked, reading, Learning(asked, learns, alone=True), entered=entered)
+    answer_run_app(door)
+    door.open_in_children()
 
-    def __init__(self, request: ForkProcess, channel: BlockingChannel, learning: Learning) -> None:
+
+class Door:
+    """Where the script hands its agent over; the `Answer` of a main process.
+
+    `entered` is a file that has something in it once somebody has: a child of the script may be who does.
+    """
+
+    def __init__(self, request: ForkProcess, channel: BlockingChannel, learning: Learning, *, entered: int) -> None:
         self._request = request
         self._channel = channel
         self._learning = learning
         self._left = threading.Event()
-        self._entered = mmap.mmap(-1, 1)  # a process that the script forks may be who enters
+        self._entered = entered
+
+    def open_in_children(self) -> None:
+        """In those as well that start with an interpreter of their own, from now on."""
+        descriptors = [self._channel.socket.fileno(), self._entered]
+        if self._learning.file is not None:
+            descriptors.append(self._learning.file)
+        DoorInChildren(_open_door, encode(self._request), tuple(descriptors)).install()
 
     @property
     def entered(self) -> bool:
-        return self._entered[0] != 0
+        return bool(os.pread(self._entered, 1, 0))
 
     def run_app(self, agent: object) -> None:
         """As `Answer`; a module instead of an agent is searched for one."""
@@ -80,7 +101,7 @@ class Door:
             log.warning("a script runs one agent: this one is not hosted", agent=type(agent).__name__)
             await asyncio.to_thread(self._left.wait)
             return
-        self._entered[0] = 1
+        os.pwrite(self._entered, b"1", 0)
         code = self._hand_over(agent)
         try:
             await Hook(code).run(self._channel)

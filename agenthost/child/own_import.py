@@ -21,16 +21,18 @@ from agenthost.logs import pipe_handler
 class Learning:
     """Begun before anything of the user's is imported, from `file` what is in there; `report` once all is.
 
-    Only a process that `learns` has anything to tell.
+    Only a process that `learns` has anything to tell. `alone`: no template has imported anything for it, so all that
+    there is counts.
     """
 
-    def __init__(self, request: ForkProcess, file: int | None) -> None:
+    def __init__(self, request: ForkProcess, file: int | None, *, alone: bool = False) -> None:
         self._learns = request.learns
+        self.file = file if request.learns else None
         self._snapshot = CodeSnapshot(file)
         self._record = ImportRecord()
         self._snapshot.install(learns=request.learns)
         if request.learns:
-            self._record.begin()
+            self._record.begin(alone=alone)
 
     def report(self, code: AgentCode, functions: bytes = b"") -> Ready:
         """`functions` is what a main process hands over."""

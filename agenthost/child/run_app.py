@@ -77,6 +77,14 @@ def _replace(module: ModuleType) -> None:
             continue
         owner, attribute, ours = (found, "run", _run) if place == _SERVERS else (module, name, _run_app)
         setattr(owner, attribute, ours)
+        if owner is module:
+            _rebind(found, ours)
+
+
+def _rebind(theirs: object, ours: object) -> None:
+    """In a script that was imported before: a fork server does so for all its children."""
+    script = vars(sys.modules.get("__mp_main__", sys.modules["__main__"]))
+    script.update({name: ours for name, value in script.items() if value is theirs})
 
 
 class _Awaiting:

@@ -19,7 +19,7 @@ from agenthost.host.current import Current
 from agenthost.host.hosted_agent import HostedAgent
 from agenthost.host.jobs.registry import JobRegistry
 from agenthost.host.machine_load import MachineLoad, MachineSampler
-from agenthost.ipc.messages import ActiveJob
+from agenthost.jobs import ActiveJob
 from agenthost.logs.events import EventLogger
 from agenthost.status import LoadPart
 

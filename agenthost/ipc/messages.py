@@ -23,6 +23,7 @@ from typing import Any
 
 from msgspec import convert, field, msgpack, to_builtins
 
+from agenthost.jobs import ActiveJob
 from agenthost.values import Discreet
 
 PACKET_BYTES = 256 * 1024
@@ -45,9 +46,8 @@ class Hello(Message, frozen=True, kw_only=True):
 class Ready(Message, frozen=True, kw_only=True):
     """Prewarm is done; the process waits for its job (or its questions).
 
-    From a process that was asked to tell (`ForkProcess.learns`): `code` and `modules` as in TemplateReady, and
-    `libraries` that it had to import itself, or that its own code imports after a change of the environment. A main
-    process hands `functions` over, pickled, for `CodeSpec.functions`.
+    From a process that was asked to tell (`ForkProcess.learns`): `code` and `modules` as in TemplateReady, `libraries`
+    that it imported itself, or under a changed environment. A main process has pickled `functions` for `CodeSpec`.
     """
 
     init_seconds: float = 0.0
@@ -124,8 +124,7 @@ class LeftOut(Discreet, frozen=True, kw_only=True):
 
 
 class TemplateSpec(Message, frozen=True, kw_only=True):
-    """What an agent template is to be. `env` is the complete environment; `path` goes in front of sys.path.
-    `arguments` is what sys.argv has after the script.
+    """What an agent template is to be: the complete environment; what goes in front of sys.path; the end of sys.argv.
 
     It imports the user's own code only where that is `shared`; else `libraries`, but none of `left_out`. None: it
     finds out by itself which ones that code imports, as far as can be read off its text.
@@ -357,21 +356,8 @@ class HandlerAnswer(Message, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class ActiveJob(Discreet, frozen=True, kw_only=True):
-    """A job that was accepted, and how; `job` is the server's own message."""
-
-    not_shown = frozenset({"job", "metadata", "attributes"})
-
-    job: bytes
-    identity: str
-    name: str
-    metadata: str
-    attributes: Mapping[str, str]
-
-
 class AskLoad(Message, frozen=True, kw_only=True):
-    """`jobs` are the ids of the active jobs, `new` those that this process has not been told of; a load function for
-    agenthost needs the number alone."""
+    """`jobs` are ids, where the function wants more than the number; `new` those that this process does not know."""
 
     number: int
     active_jobs: int

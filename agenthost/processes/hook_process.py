@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from agenthost.errors import ProcessFailed
 from agenthost.ipc.channel import MAX_FRAME
-from agenthost.ipc.messages import ActiveJob, AskHandler, AskLoad, HandlerAnswer, LoadAnswer, Message
+from agenthost.ipc.messages import AskHandler, AskLoad, HandlerAnswer, LoadAnswer, Message
+from agenthost.jobs import ActiveJob
 from agenthost.processes.child_process import ChildProcess, Hung
 from agenthost.processes.home import ProcessHome
 from agenthost.processes.starters import Starter, start_process

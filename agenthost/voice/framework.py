@@ -1,5 +1,6 @@
 """`LiveKitAgents`: the framework of livekit-agents, as templates and the job processes forked from them use it."""
 
+import asyncio
 import functools
 import importlib
 import logging
@@ -60,6 +61,8 @@ def prepare_library() -> None:
             logger.setLevel(logging.WARNING)
     telemetry.find_resource()
     RUNNERS.load_shared()
+    if asyncio._get_running_loop() is not None:
+        return  # of a main process without a template: it runs no job
     warm_up(lambda: VoiceProcess(STAND_IN, {}, simulation_end=None, inference=RUNNERS, proxy=""))
 
 

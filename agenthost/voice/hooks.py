@@ -12,7 +12,7 @@ from livekit.protocol.agent import Job
 from agenthost.child.agent_code import ServerLoad
 from agenthost.context.calls import call, taken_by
 from agenthost.context.job_request import JobRequest as OurRequest
-from agenthost.ipc.messages import ActiveJob
+from agenthost.jobs import ActiveJob
 
 UserFunction = Callable[..., Any]
 

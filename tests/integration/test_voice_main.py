@@ -111,6 +111,8 @@ RUNS = {
     "from options": "asyncio.run(AgentServer.from_server_options("
     "WorkerOptions(entrypoint_fnc=entrypoint, prewarm_fnc=prewarm, agent_name='scripted')).run())",
     "in a thread": "threading.Thread(target=cli.run_app, args=(server,)).start()\n    time.sleep(3600)",
+    "in a spawned process": "multiprocessing.get_context('spawn').Process(target=run).start()\n    time.sleep(3600)",
+    "by a server": "multiprocessing.get_context('forkserver').Process(target=run).start()\n    time.sleep(3600)",
     "in a process": "multiprocessing.get_context('fork').Process(target=cli.run_app, args=(server,)).start()\n"
     "    time.sleep(3600)",
 }
@@ -122,7 +124,8 @@ async def test_however_it_runs_its_agent_there_is_one_registration(
 ) -> None:
     """The host's: no second real worker comes up behind its back. A reload ends the one and begins the next."""
     server = "server = AgentServer(setup_fnc=prewarm)\nserver.rtc_session(entrypoint, agent_name='scripted')\n"
-    script = f'import asyncio, time\n{AGENT}{server}if __name__ == "__main__":\n    {RUNS[form]}\n'
+    called = "from livekit.agents.cli import run_app\ndef run():\n    run_app(server)\n"
+    script = f'import asyncio, time\n{AGENT}{server}{called}if __name__ == "__main__":\n    {RUNS[form]}\n'
     (tmp_path / "main.py").write_text(script)
     host = await run(run_host, fake_server, tmp_path, "main.py")
     assert (await facts_of_job(fake_server, tmp_path, "scripted"))["prewarmed"]

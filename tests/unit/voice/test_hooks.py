@@ -11,7 +11,7 @@ from livekit.protocol.models import Room
 
 from agenthost.context.job_request import Appearance, Rejection
 from agenthost.context.job_request import JobRequest as OurRequest
-from agenthost.ipc.messages import ActiveJob
+from agenthost.jobs import ActiveJob
 from agenthost.voice.hooks import UserFunction, as_handler, as_load
 
 JOBS = {
