@@ -25,6 +25,9 @@ it was detached, unless it was exec'd with an environment made from nothing.
 PROCESS_NUMBER = "AGENTHOST_PROCESS"
 """Environment variable of a job or hook process and of the programs it starts: the number of its fork request."""
 
+LIVEKIT_PROXY = "AGENTHOST_LIVEKIT_PROXY"
+"""What the host goes through to LiveKit's server, in the environment of its processes; empty: nothing."""
+
 PAIR_PREFIX = "LIVEKIT_API_"
 """How the variables begin by which LiveKit's programs know the API key and secret."""
 

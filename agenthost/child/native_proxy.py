@@ -8,8 +8,7 @@ otherwise (seen in livekit 1.1.13). So the one that it will look at is set right
 import os
 from urllib.parse import urlsplit
 
-VARIABLE = "AGENTHOST_LIVEKIT_PROXY"
-"""What the host goes through to the server, in the environment of its jobs; empty: nothing."""
+from agenthost.kernel import LIVEKIT_PROXY
 
 _LOOKED_AT = {"ws": ("http_proxy", "HTTP_PROXY"), "wss": ("https_proxy", "HTTPS_PROXY")}
 _ALIKE = {"http": "ws", "https": "wss"}
@@ -17,7 +16,7 @@ _ALIKE = {"http": "ws", "https": "wss"}
 
 def route_native_library(url: str) -> None:
     """Have the connections to `url` made the way the host makes its own. Before the first of them."""
-    wanted = os.environ.get(VARIABLE)
+    wanted = os.environ.get(LIVEKIT_PROXY)
     if wanted is None:
         return  # not the process of a host
     scheme = urlsplit(url).scheme

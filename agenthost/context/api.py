@@ -6,13 +6,16 @@ the raw pair.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agenthost.context.grants import missing_grant
 from agenthost.errors import EntrypointError
+from agenthost.kernel import LIVEKIT_PROXY
 
 if TYPE_CHECKING:
+    import aiohttp
     from livekit import api
     from livekit.api.access_token import Claims
 
@@ -36,6 +39,7 @@ class ApiAccess:
         self._secret = secret
         self._file = file
         self._client: api.LiveKitAPI | None = None
+        self._session: aiohttp.ClientSession | None = None
         self._requests: set[asyncio.Task[Any]] = set()
 
     @property
@@ -45,10 +49,12 @@ class ApiAccess:
         if self._client is None:
             from livekit import api
 
+            self._session = session_by_proxy()
             if self._key and self._secret:
-                self._client = api.LiveKitAPI(self._url, self._key, self._secret)
+                self._client = api.LiveKitAPI(self._url, self._key, self._secret, session=self._session)
             else:
-                self._client = self._on_token(api.LiveKitAPI.with_token(self._token, self._url))
+                client = api.LiveKitAPI.with_token(self._token, self._url, session=self._session)
+                self._client = self._on_token(client)
         return self._client
 
     def renew(self, token: str) -> None:
@@ -73,6 +79,8 @@ class ApiAccess:
     async def close(self) -> None:
         if self._client is not None:
             await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     def _on_token(self, client: "api.LiveKitAPI") -> "api.LiveKitAPI":
         try:
@@ -82,6 +90,16 @@ class ApiAccess:
             raise
         explain_refusals(client, self._file)
         return client
+
+
+def session_by_proxy() -> "aiohttp.ClientSession | None":
+    """Where the host goes through a proxy to LiveKit's server, a session that does so; it is the caller's to close."""
+    proxy = os.environ.get(LIVEKIT_PROXY)
+    if not proxy:
+        return None  # the client's own goes straight
+    import aiohttp
+
+    return aiohttp.ClientSession(proxy=proxy, timeout=aiohttp.ClientTimeout(total=10))  # as livekit-api's own
 
 
 def renew_client(client: "api.LiveKitAPI", token: str) -> None:

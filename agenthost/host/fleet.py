@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from agenthost import kernel
-from agenthost.child.native_proxy import VARIABLE
 from agenthost.code_values import CodeValues
 from agenthost.config.model import Config, LiveKitConfig
 from agenthost.config.named_code import code_folders
@@ -192,7 +191,10 @@ def _warn_of_too_few_descriptors(plan: Plan) -> None:
 
 def job_environment(identity: HostIdentity, environment: Mapping[str, str], livekit: LiveKitConfig) -> dict[str, str]:
     """What user code runs with: never the key or the secret, unless the file says so."""
-    result = base_environment(identity, environment) | {"LIVEKIT_URL": livekit.url, VARIABLE: livekit.proxy or ""}
+    result = base_environment(identity, environment) | {
+        "LIVEKIT_URL": livekit.url,
+        kernel.LIVEKIT_PROXY: livekit.proxy or "",
+    }
     if livekit.secret_in_jobs:
         result |= {"LIVEKIT_API_KEY": livekit.api_key, "LIVEKIT_API_SECRET": livekit.api_secret}
     return result

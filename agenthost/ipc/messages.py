@@ -124,7 +124,7 @@ class LeftOut(Discreet, frozen=True, kw_only=True):
 
 
 class TemplateSpec(Message, frozen=True, kw_only=True):
-    """What an agent template is to be: the complete environment; what goes in front of sys.path; the end of sys.argv.
+    """What an agent template is to be. `env` is all there is, `path` begins sys.path, and `arguments` end sys.argv.
 
     It imports the user's own code only where that is `shared`; else `libraries`, but none of `left_out`. None: it
     finds out by itself which ones that code imports, as far as can be read off its text.

@@ -1,15 +1,19 @@
-"""livekit-agents' `ctx.api` without the key and the secret: on the token that the host mints. Runs in job processes.
+"""livekit-agents' `ctx.api`: the host's way to the server, and its token without the pair. Runs in job processes.
 
-Only where the file says `livekit.secret_in_jobs: false`; with the raw pair their client signs its own requests. What
-livekit-agents uploads to LiveKit Cloud it can sign with the pair alone: without it there is no recording.
+Theirs goes by the proxy of HTTPS_PROXY or HTTP_PROXY, whatever NO_PROXY says: where the host goes another way, so does
+it. The token is used where the file says `livekit.secret_in_jobs: false`; with the raw pair their client signs its own
+requests. What livekit-agents uploads to LiveKit Cloud it can sign with the pair alone: else there is no recording.
 """
 
 import os
 from collections.abc import Callable
 from typing import Any
 
-from agenthost.context.api import explain_refusals, renew_client
+from livekit import api
+
+from agenthost.context.api import explain_refusals, renew_client, session_by_proxy
 from agenthost.ipc.messages import StartJob
+from agenthost.kernel import LIVEKIT_PROXY
 from agenthost.logs.events import get_logger
 
 _VARIABLE = "LIVEKIT_TOKEN"  # where LiveKit's API client looks for a token
@@ -20,8 +24,12 @@ log = get_logger("voice")
 class ApiToken:
     """The token of one job. `attach` it to the context whose `api` shall use it."""
 
-    def __init__(self, start: StartJob) -> None:
+    def __init__(self, start: StartJob, *, proxy: str) -> None:
+        """`proxy` is what their own sessions go through."""
         self._file = start.file
+        self._proxy = proxy
+        self._client: api.LiveKitAPI | None = None
+        self._session: Any = None
         self._has_pair = bool(start.api_key and start.api_secret)
         self._context: Any = None
         if not self._has_pair:
@@ -30,11 +38,21 @@ class ApiToken:
 
     def attach(self, context: Any) -> None:
         self._context = context
+        if self._proxy != os.environ.get(LIVEKIT_PROXY, ""):
+            self._session = session_by_proxy()
+            self._client = vars(context)["api"] = api.LiveKitAPI(session=self._session)
         if self._has_pair:
             return
         explain_refusals(context.api, self._file)
         if hasattr(context, "init_recording"):
             context.init_recording = _without_pair(context, context.init_recording)
+
+    async def close(self) -> None:
+        """Of what was made here."""
+        if self._client is not None:
+            await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     def renew(self, token: str) -> None:
         """Use `token` from the next request on."""

@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from livekit.agents.cli.log import NOISY_LOGGERS
@@ -61,8 +62,9 @@ def prepare_library() -> None:
             logger.setLevel(logging.WARNING)
     telemetry.find_resource()
     RUNNERS.load_shared()
-    if asyncio._get_running_loop() is not None:
-        return  # of a main process without a template: it runs no job
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        return  # that of a main process without a template, which runs no job
     warm_up(lambda: VoiceProcess(STAND_IN, {}, simulation_end=None, inference=RUNNERS, proxy=""))
 
 

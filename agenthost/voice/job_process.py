@@ -50,7 +50,7 @@ class VoiceProcess:
         self.orders: Any = None
         self.job_task: Any = None
         self._userdata = userdata
-        self._proxy = proxy
+        self.proxy = proxy
         self._loop: asyncio.AbstractEventLoop | None = None
         wanted: dict[str, Any] = {
             "initialize_process_fnc": self._initialize,
@@ -66,7 +66,7 @@ class VoiceProcess:
     def prewarm(self) -> asyncio.AbstractEventLoop | None:
         """As `JobRunner`: their initialisation, and the user's setup function in it."""
         telemetry.take_over_resource()
-        self.job_proc.initialize(proto.InitializeRequest(http_proxy=self._proxy), self)
+        self.job_proc.initialize(proto.InitializeRequest(http_proxy=self.proxy), self)
         return self._loop
 
     def settle(self, loop: asyncio.AbstractEventLoop, *, called: Callable[[], bool]) -> None:

@@ -50,7 +50,7 @@ class VoiceRun:
     def __init__(self, start: StartJob, process: "VoiceProcess") -> None:
         self._start = start
         self._process = process
-        self._api_token = ApiToken(start)
+        self._api_token = ApiToken(start, proxy=process.proxy)
         self._topic = SessionTopic(start, say=lambda seen: self._line.say(seen))
         self._line = JobLine(heartbeat=self._heartbeat, renew_token=self._api_token.renew, welcome=self._topic.welcome)
         self._end = VoiceEnd(
@@ -76,6 +76,7 @@ class VoiceRun:
             if self._joining is not None:
                 await self._end.leave(self._joining.leave)
             await self._end.clear_remains()
+            await self._api_token.close()
         await self._line.close()
         if self._joining is not None:
             self._joining.close()

@@ -68,6 +68,42 @@ async def test_refusing_proxy_is_no_refusal_of_the_credentials(
         assert "407" in lost.fields["reason"]
 
 
+API = """
+async def entrypoint(ctx):
+    from livekit import api
+    people = await ctx.api.room.list_participants(api.ListParticipantsRequest(room="room"))
+    print("people:", len(people.participants))
+"""
+VOICE = f"from livekit.agents import JobContext\n{API.replace('(ctx)', '(ctx: JobContext)')}"
+
+WAYS = {  # the file, the environment, whether the requests go by the proxy
+    "the file": ("{proxy}", {"NO_PROXY": "*"}, True),
+    "the file alone": ("{proxy}", {"HTTPS_PROXY": "http://127.0.0.1:1"}, True),
+    "the environment": ("", {"HTTP_PROXY": "{proxy}"}, True),
+    "not for this server": ("", {"HTTP_PROXY": "{proxy}", "HTTPS_PROXY": "{proxy}", "NO_PROXY": NAME}, False),
+}
+
+
+@pytest.mark.parametrize("code", [API, VOICE], ids=["own", "livekit-agents"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_requests_of_a_job_go_the_way_that_the_host_goes(
+    tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost, way: str, code: str
+) -> None:
+    """`ctx.api` is LiveKit's server, too."""
+    in_file, variables, by_proxy = WAYS[way]
+    async with Proxy().open() as proxy:
+        env = {name: value.format(proxy=proxy.url) for name, value in variables.items()} | named(fake_server)
+        if not by_proxy:  # else only the proxy knows where the server is
+            env |= NameService(tmp_path).environment
+        livekit = f"livekit: {{ proxy: '{in_file.format(proxy=proxy.url)}' }}\n" if in_file else ""
+        host = await run_host(write_agent(tmp_path, code, YAML + livekit), server=fake_server, env=env)
+        await host.wait_event("registered", timeout=60)
+        assert (await fake_server.offer("room", agent_name="behind")).assigned
+        await host.wait_event("people: 0")
+        await host.close()
+        assert bool(proxy.targets) is by_proxy
+
+
 @pytest.mark.parametrize("no_proxy", ["", NAME])
 async def test_dispatch_goes_the_way_that_the_host_goes(
     tmp_path: Path, fake_server: FakeLiveKitServer, run_host: RunHost, no_proxy: str
