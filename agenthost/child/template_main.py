@@ -33,7 +33,7 @@ from agenthost.child.own_import import Imported, Learning, import_own
 from agenthost.child.process_setup import Descriptors, reseed, show_arguments
 from agenthost.child.shared_state import SharedState
 from agenthost.child.user_errors import describe_failure
-from agenthost.child.user_modules import user_modules
+from agenthost.child.user_modules import find_targets, user_modules
 from agenthost.ipc.channel import BlockingChannel
 from agenthost.ipc.messages import (
     ForkProcess,
@@ -111,6 +111,7 @@ def enter_environment(spec: TemplateSpec, log: int) -> None:
     os.chdir(spec.working_dir)
     sys.path[:0] = [folder for folder in spec.path if folder not in sys.path]
     show_arguments(place_of_code(spec.code.entrypoint), spec.arguments)
+    find_targets((spec.working_dir, *spec.path))
     write_no_bytecode_of_users()
     importlib.invalidate_caches()
     pipe_handler.install(log, level=spec.log_level, levels=spec.log_levels)

@@ -1,7 +1,7 @@
 """Which modules are the user's own code: what each process imports for itself, and a reload watches and compares.
 
 Runs in templates and in what is forked from there. The user's own is what they edit: all that lies outside of Python
-and of the folders that packages are installed in, editable installs and libraries on PYTHONPATH included; and the
+and of the folders that packages are installed in, editable installs and modules on PYTHONPATH included; and the
 package that the file names, wherever it lies.
 """
 
@@ -21,6 +21,7 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 """In the path of whatever was installed: for this environment, for the system, or for the user."""
 
 _claimed: set[str] = set()
+_targets: tuple[str, ...] = ()
 
 
 def user_modules(modules: Iterable[ModuleType] | None = None) -> tuple[str, ...]:
@@ -35,7 +36,24 @@ def is_users(file: str) -> bool:
         return True
     if any(installed in file for installed in _INSTALLED):
         return False
-    return not file.startswith(_NOT_THE_USERS)
+    return not file.startswith((*_NOT_THE_USERS, *_targets))
+
+
+def find_targets(own: Iterable[str]) -> None:
+    """Look for folders of sys.path that packages were installed in by `pip install --target`; none that holds `own`."""
+    global _targets
+    folders = [f"{folder}{os.sep}" for folder in sys.path if folder]
+    inside = [f"{folder}{os.sep}" for folder in own]
+    _targets = tuple(
+        folder for folder in folders if not any(one.startswith(folder) for one in inside) and _has_packages(folder)
+    )
+
+
+def _has_packages(folder: str) -> bool:
+    try:
+        return any(name.endswith(".dist-info") for name in os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        return False  # a zip file, or nothing
 
 
 def is_users_module(module: ModuleType) -> bool:
@@ -50,7 +68,7 @@ def claim(references: Iterable[str]) -> None:
         spec = locate(reference.partition(":")[0].partition(".")[0])
         if spec is None or spec.origin is None:  # none, or a namespace that others have packages in as well
             spec = locate(reference.partition(":")[0])
-        if spec is not None and spec.origin is not None and any(part in spec.origin for part in _INSTALLED):
+        if spec is not None and spec.origin is not None and not is_users(spec.origin):
             folders = spec.submodule_search_locations
             _claimed.update(f"{folder}{os.sep}" for folder in folders) if folders else _claimed.add(spec.origin)
 

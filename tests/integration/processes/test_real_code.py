@@ -1,6 +1,7 @@
 """What people write in their agents: logging set up anew, signals, pools, forks, loops, files named like modules."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -237,6 +238,61 @@ async def test_what_people_write_runs(start: Start, kind: str) -> None:
     assert (await agent.run())["value"] == 7
     for job in [await agent.offer() for _ in range(4)]:
         await agent.ended(job, JobStatus.SUCCESS)
+
+
+RUN_INSIDE = """
+async def inner():
+    await asyncio.sleep(0)
+
+async def entrypoint(ctx: JobContext) -> None:
+    if ctx.job.metadata == "run":
+        asyncio.run(inner())
+    tell(ctx, value=7)
+"""
+
+
+async def test_asyncio_run_inside_an_entrypoint_fails_its_own_job(start: Start) -> None:
+    """As under any loop; with Python's sentence, and the next job runs."""
+    agent = await start(RUN_INSIDE)
+    error = await agent.ended(await agent.offer("run"), JobStatus.FAILED)
+    assert "asyncio.run() cannot be called from a running event loop" in error
+    assert (await agent.run())["value"] == 7
+
+
+WAITING = """
+async def entrypoint(ctx: JobContext) -> None:
+    tell(ctx, value=7)
+    await asyncio.sleep(600)
+"""
+
+
+async def test_sigint_and_then_sigkill_leaves_nobody(start: Start) -> None:
+    """As pm2 ends what does not end within 1.6 s: the host drains with a call, and is killed."""
+    agent = await start(WAITING, "num_idle_processes: 2")
+    await agent.wait_facts(await agent.offer())
+    agent.host.signal(signal.SIGINT)
+    await agent.host.wait_event("draining")
+    agent.host.process.kill()
+    assert await agent.host.wait_no_survivors() == []
+
+
+LIBRARY = "import os\nPID = os.getpid()\n"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+async def test_library_on_pythonpath_is_told_from_the_users_code(start: Start, installed: bool) -> None:
+    """What `pip install --target` has put there is imported by the template; what was not is code that is edited."""
+    folder = folder_of(start) / "libraries"
+    folder.mkdir()
+    (folder / "some_library.py").write_text(LIBRARY)
+    if installed:
+        (folder / "some_library-1.0.dist-info").mkdir()
+    code = (
+        "import some_library\nasync def entrypoint(ctx: JobContext): tell(ctx, pid=some_library.PID, own=os.getpid())\n"
+    )
+    agent = await start(code, env={"PYTHONPATH": str(folder)})
+    facts = await agent.run()
+    assert (facts["pid"] == facts["own"]) is not installed
 
 
 NAMED_LIKE_MODULES = ("logging", "agent", "livekit", "asyncio", "json", "signal", "token", "email", "child", "config")
