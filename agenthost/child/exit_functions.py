@@ -100,5 +100,18 @@ def _where(frame: FrameType | None) -> str:
 
 def _tell_raised(raised: "UnraisableHookArgs") -> None:
     """atexit calls this for a function that raises, and goes on with the next."""
-    name = getattr(raised.object, "__qualname__", None) or repr(raised.object)
-    log.error("failed while the process was ending", function=name, exc_info=raised.exc_value)
+    log.error("failed while the process was ending", function=_name(raised), exc_info=raised.exc_value)
+
+
+def _name(raised: "UnraisableHookArgs") -> str:
+    """Of the function. From Python 3.13 on it is not handed over, and its repr stands in the message.
+
+    Its frame says it better: the outermost of the traceback, which is ours where the function is not Python's own.
+    """
+    if raised.object is not None:
+        return getattr(raised.object, "__qualname__", None) or repr(raised.object)
+    if raised.exc_traceback is not None:
+        code = raised.exc_traceback.tb_frame.f_code
+        if code is not run_exit_functions.__code__:
+            return code.co_qualname
+    return (raised.err_msg or "").removeprefix("Exception ignored in atexit callback ")

@@ -90,6 +90,19 @@ def test_exit_function_that_raises_is_logged(fork: Fork) -> None:
     assert "OSError: no route" in (line.traceback or "")
 
 
+def test_exit_function_that_is_not_pythons_own_is_named_too(fork: Fork) -> None:
+    """It has no frame to be named by, and from Python 3.13 on atexit hands over no object either."""
+    code = """
+        import atexit
+        async def entrypoint(ctx): atexit.register(open, "/nowhere/report")
+    """
+    process = fork(code)
+    process.start()
+    assert process.end().kind == "succeeded"
+    line = process.line("failed while the process was ending")
+    assert line.fields["function"] in ("open", "<built-in function open>")
+
+
 def test_exit_function_that_hangs_is_named_and_left(fork: Fork) -> None:
     """The callbacks and the exit functions share `limits.shutdown`; how the job ended is told already."""
     process = fork(HANGS)
