@@ -7,7 +7,6 @@ import os
 import tempfile
 from types import TracebackType
 
-from agenthost import kernel
 from agenthost.errors import ProcessFailed
 
 
@@ -37,7 +36,7 @@ class NamelessFile:
 
 
 def _make() -> int:
-    if kernel.LINUX:
+    if hasattr(os, "memfd_create"):  # not on macOS, nor in a Python that was built for a glibc older than 2.27, as uv's
         return os.memfd_create("agenthost")
     descriptor, path = tempfile.mkstemp()
     os.unlink(path)  # noqa: PTH108

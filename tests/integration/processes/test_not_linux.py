@@ -22,7 +22,7 @@ from agenthost import kernel
 
 kernel.LINUX = False
 kernel.line_buffer_native_output = lambda: None
-del os.waitid
+del os.waitid, os.memfd_create
 
 spawn = os.posix_spawn
 

@@ -9,6 +9,7 @@ import pytest
 from agenthost.processes.base_exec import THREAD_LIMITS
 
 CODE = """
+import asyncio
 import os
 from livekit.rtc import AudioSource
 from livekit.rtc._ffi_client import FfiClient
@@ -24,7 +25,7 @@ print("parts", mapped, "written", mapped - unwritten, "threads", kernel.thread_c
 print("in use", FfiClient._instance is not None, flush=True)
 if not os.fork():
     try:
-        AudioSource(48000, 1)
+        AudioSource(48000, 1, loop=asyncio.new_event_loop())
         print("in use by the child", flush=True)
     except ImportError as error:
         print("the child:", str(error).splitlines()[0], flush=True)
