@@ -28,7 +28,7 @@ help:
 	@echo 'make test   run every check and every test'
 	@echo 'make check  run the checks and the fast tests'
 	@echo 'make bench  measure, and write docs/bench.md'
-	@echo 'make versions  run the voice tests on the oldest and newest livekit-agents'
+	@echo 'make versions  run the core of the tests on each Python there is, and on the ends of the range of livekit-agents'
 	@echo 'make chaos  harm hosts at random for half an hour, and count what is lost, beside livekit-agents'
 	@echo 'make clean  remove what these commands made'
 
@@ -60,7 +60,7 @@ bench: $(READY)
 
 versions: $(READY)
 	$(BIN)/agenthost server install
-	$(BIN)/python tests/voice_versions.py
+	$(BIN)/python -m tests.versions.run $(ONLY)
 
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos.run

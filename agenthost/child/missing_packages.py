@@ -12,7 +12,7 @@ VOICE = "pip install 'agenthost[voice]'"
 """Brings livekit-agents in a version that agenthost is tried with."""
 
 TRIED = ("1.5.9", "1.8.9")
-"""The oldest and the newest version of it that our tests run on (tests/voice_versions.py)."""
+"""The oldest and the newest version of it that our tests run on (`make versions`)."""
 
 _PLUGINS = "livekit.plugins"
 _PAIR = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from livekit import api
 
 from agenthost.errors import ExitCode
 from tests.support.host import HostProcess, write_agent
@@ -43,6 +44,12 @@ def _server_of(host: HostProcess) -> psutil.Process:
     return server
 
 
+def _connection(folder: Path) -> dict[str, str]:
+    """The variables of the server that runs there."""
+    (file,) = (folder / "run" / "agenthost").glob("*.env")
+    return dict(line.split("=", 1) for line in file.read_text().splitlines())
+
+
 async def test_dev_brings_its_server_and_takes_it_along(
     run_host: RunHost, tmp_path: Path, environ: dict[str, str]
 ) -> None:
@@ -54,6 +61,25 @@ async def test_dev_brings_its_server_and_takes_it_along(
     assert await host.exit_code() == ExitCode.OK
     assert not server.is_running()
     assert list((tmp_path / "run" / "agenthost").iterdir()) == []
+
+
+async def test_dev_runs_a_job_to_its_end(
+    run_any_host: RunHost, run_host: RunHost, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    """As a first hour goes: one command here, another in a second terminal, and Ctrl-C. Nothing is complained of."""
+    host = await run_any_host(write_agent(tmp_path, JOINS, f"agent_name: first{FILE}"), command="dev", env=environ)
+    await host.wait_event("registered")
+    command = await run_host("first", "--room", "r", command="dispatch", env=environ)
+    assert await command.exit_code() == ExitCode.OK, command.output()
+    connection = _connection(tmp_path)
+    async with api.LiveKitAPI(*(connection[f"LIVEKIT_{name}"] for name in ("URL", "API_KEY", "API_SECRET"))) as client:
+        await client.room.delete_room(api.DeleteRoomRequest(room="r"))
+    assert (await host.wait_event("job ended")).fields["outcome"] == "succeeded"
+    host.signal(signal.SIGINT, group=True)
+    assert await host.exit_code() == ExitCode.OK
+    ours = [line for line in host.lines if line.name.startswith("agenthost")]
+    assert [line.message for line in ours if line.level not in ("DEBUG", "INFO")] == []
+    assert host.stderr == ""
 
 
 async def test_proxy_of_the_environment_is_not_for_the_own_server(
@@ -121,8 +147,7 @@ async def test_no_secret_of_the_server_is_logged(run_host: RunHost, tmp_path: Pa
     """Neither on stdout nor on stderr, at the most talkative level."""
     host = await run_host(write_agent(tmp_path, JOINS, FILE), "--log-level", "TRACE", command="dev", env=environ)
     await host.wait_event("registered", agent="agent")
-    (connection,) = (tmp_path / "run" / "agenthost").glob("*.env")
-    secret = dict(line.split("=", 1) for line in connection.read_text().splitlines())["LIVEKIT_API_SECRET"]
+    secret = _connection(tmp_path)["LIVEKIT_API_SECRET"]
     host.signal(signal.SIGTERM)
     assert await host.exit_code() == ExitCode.OK
     assert secret not in host.output()
