@@ -52,14 +52,16 @@ def fork_detached(prepare: Callable[[], None], run: Callable[[], int], host_pid:
 def _fork_intermediate(fork_the_new: Callable[[], int], *, alone: bool) -> int:
     """The intermediate process as a fork."""
     # A lock that another thread holds just now is one that only Python's own way to fork sees to.
-    intermediate = kernel.fork_untold() if alone else _fork_with_threads()
+    intermediate = kernel.fork_untold() if alone else _fork_unwarned()
     if not intermediate:
         os._exit(fork_the_new())
     return intermediate
 
 
-def _fork_with_threads() -> int:
-    """Python 3.12 and newer warn of it, and user code may make an error of a warning."""
+def _fork_unwarned() -> int:
+    """Python 3.12 and newer warn of threads, a handler of the user's may have started one, and who makes an error of
+    warnings would have no process.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
@@ -69,7 +71,7 @@ def _fork_orphan(prepare: Callable[[], None], run: Callable[[], int], host_pid: 
     """In the intermediate process: make the new one. Its pid, and 0 or the error of a refusal."""
     first = os.getpid()
     try:
-        if pid := os.fork():
+        if pid := _fork_unwarned():
             return pid, 0
     except OSError as error:
         return 0, error.errno or errno.EAGAIN
