@@ -66,7 +66,7 @@ PARTS = (
     # what the user's objects say; an option that is kept under another name would be passed over
     Part(
         owner="livekit.agents.worker:AgentServer",
-        names=("setup_fnc", "load_fnc"),
+        names=("setup_fnc", "load_fnc", "run"),
         assigned=(
             "_entrypoint_fnc",
             "_request_fnc",
@@ -95,7 +95,9 @@ PARTS = (
     ),
     Part(owner="livekit.agents.worker:_DefaultLoadCalc", names=("get_load",)),
     Part(owner="livekit.agents.types", names=("NOT_GIVEN",)),
-    # the command line and its log
+    Part(owner="livekit.agents.version", names=("__version__",)),
+    # the command line and its log; what is called there has our answer instead
+    Part(owner="livekit.agents.cli", names=("run_app",)),
     Part(owner="livekit.agents.cli.cli", names=("run_app",)),
     Part(owner="livekit.agents.cli.log", names=("NOISY_LOGGERS",)),
     # what the template does beforehand

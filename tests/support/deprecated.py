@@ -20,7 +20,8 @@ def record(file):
     def note(message, category, filename, lineno, *rest):
         if filename.startswith({str(Path(agenthost.__file__).parent)!r}):
             with open(file, "a") as lines:
-                lines.write(f"{{filename}}:{{lineno}}: {{category.__name__}}: {{message}}\\n")
+                test = os.environ.get("PYTEST_CURRENT_TEST", "")
+                lines.write(f"{{filename}}:{{lineno}}: {{category.__name__}}: {{message}} {{test}}\\n")
         else:
             shown(message, category, filename, lineno, *rest)
 

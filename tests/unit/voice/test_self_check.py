@@ -1,10 +1,14 @@
 """The private parts of livekit-agents that we stand on are looked at before the first job."""
 
 import ast
+import functools
+import importlib
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import livekit.agents
 import pytest
 from livekit.agents.ipc import proto
 
@@ -52,23 +56,33 @@ def test_a_version_without_a_part_is_refused_at_the_door(monkeypatch: pytest.Mon
         door.find(object(), CodeSpec(entrypoint="my_agent:server"))
 
 
-SOURCES = sorted((Path(__file__).parents[3] / "agenthost" / "voice").glob("*.py"))
-NOT_THEIRS = {"self", "cls", "os", "sys"}
+PACKAGE = Path(__file__).parents[3] / "agenthost"
+SOURCES = sorted(path for name in ("voice", "child", "context") for path in (PACKAGE / name).glob("*.py"))
+NOT_THEIRS = {"self", "cls", *sys.stdlib_module_names}
+ELSEWHERE = {"_name", "_preload"}  # of a library that ctypes has loaded; a module that is imported if it is there
 
 
 def private_names(tree: ast.Module) -> Iterator[str]:
-    """Attributes of somebody else that begin with an underscore, and texts that name one."""
+    """Attributes of somebody else that begin with an underscore, and texts and modules that name one."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
-            if not (isinstance(node.value, ast.Name) and node.value.id in NOT_THEIRS):
-                yield node.attr
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and root(node) not in NOT_THEIRS:
+            yield node.attr
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if re.fullmatch(r"_[A-Za-z]\w*", node.value):
-                yield node.value
+            if re.fullmatch(r"_[a-z]\w*|livekit(\.\w+)+", node.value):
+                yield from filter(is_private, node.value.split("."))
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("livekit."):
-            yield from (
-                alias.name for alias in node.names if alias.name.startswith("_") and not alias.name.startswith("__")
-            )
+            yield from filter(is_private, [*(node.module or "").split("."), *(alias.name for alias in node.names)])
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def root(node: ast.expr) -> str:
+    """The name that a chain of attributes begins with."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def asked_for_first(tree: ast.Module) -> set[str]:
@@ -90,14 +104,72 @@ def asked_for_first(tree: ast.Module) -> set[str]:
     return {str(name) for name in found if name}
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+@functools.cache
+def own_names(package: Path) -> set[str]:
+    """Of the objects of a package: what its classes assign to themselves, and their methods."""
+    nodes = [node for path in package.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    methods = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    stored = (node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
+    return methods | {node.attr for node in stored if root(node) == "self"}
+
+
+def named(part: Part) -> set[str]:
+    return {*part.owner.replace(":", ".").split("."), *part.names, *part.assigned, *part.arguments}
+
+
+def shown(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=shown)
 def test_every_private_name_that_is_used_is_looked_for(source: Path) -> None:
     """One that is not in the list would be missed in the middle of a call."""
     tree = ast.parse(source.read_text())
-    listed = {
-        name
-        for part in PARTS
-        for name in (*part.owner.replace(":", ".").split("."), *part.names, *part.assigned, *part.arguments)
-    }
+    listed = {name for part in PARTS for name in named(part)}
+    own = set() if source.parent.name == "voice" else own_names(source.parent)  # there, all are theirs
     if source.stem != "self_check":
-        assert set(private_names(tree)) - asked_for_first(tree) - listed == set()
+        assert set(private_names(tree)) - asked_for_first(tree) - listed - own - ELSEWHERE == set()
+
+
+def test_a_private_name_is_found_wherever_it_stands() -> None:
+    """So that the test above can fail."""
+    tree = ast.parse("""
+from livekit.agents._one import _two
+sys.modules["livekit.rtc._three"]
+getattr(server, "_four")
+context.room._five, self._ours, sys._getframe(1), atexit.x._clear
+""")
+    assert set(private_names(tree)) == {"_one", "_two", "_three", "_four", "_five"}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=shown)
+def test_every_import_from_inside_livekit_agents_is_looked_for(source: Path) -> None:
+    """What the package itself exports is public; all else may go."""
+    owners = {part.owner for part in PARTS}
+    listed = {
+        *owners,
+        *(owner.partition(":")[0] for owner in owners),
+        *(f"{part.owner}:{name}" for part in PARTS for name in part.names),
+    }
+    imports = [
+        (node.module or "", alias.name)
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("livekit.agents")
+        for alias in node.names
+    ]
+    public = {("livekit.agents", name) for name in livekit.agents.__all__}
+    unknown = {pair for pair in imports if not {":".join(pair), ".".join(pair)} & listed}
+    if source.stem != "self_check":
+        assert unknown - public == set()
+
+
+NAMES = [(part.owner, name) for part in PARTS for name in part.names if name != "PROCESS"]  # an Enum keeps its members
+
+
+@pytest.mark.parametrize(("owner", "name"), NAMES)
+def test_each_name_that_goes_away_is_told(owner: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, _, attribute = owner.partition(":")
+    found = importlib.import_module(module)
+    monkeypatch.delattr(getattr(found, attribute) if attribute else found, name)
+    with pytest.raises(EntrypointError, match=rf"it lacks (.*, )?{re.escape(owner)}\.{name}[.,]"):
+        check_parts()
