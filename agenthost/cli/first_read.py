@@ -1,7 +1,8 @@
 """Reads the file for the first time in a process of its own, while this one imports what a host needs.
 
 What reading takes (jsonschema, the YAML reader, the checks: some 8 MB) is thus never part of a host that is not
-reloaded, and costs no time of its own where there is a second core. Forked before there is a thread or a loop.
+reloaded, and costs no time of its own where there is a second core. Forked before there is a thread or a loop. Beside a
+thread that is there all the same, of a `sitecustomize` say, it is read here.
 """
 
 import copyreg
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 def read_apart(read: "Callable[[], Loaded]") -> "Callable[[], Loaded]":
     """Begin to read; the returned function waits for the result, and raises what `read` raised."""
-    if not kernel.LINUX:
-        return read  # elsewhere a fork without an exec is not safe
+    if not kernel.LINUX or kernel.thread_count() != 1:
+        return read  # elsewhere, and beside threads, a fork without an exec is not safe
     ours, theirs = os.pipe()
     pid = os.fork()
     if not pid:

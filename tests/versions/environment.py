@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,9 @@ def ensure(
     ready = folder / "ready"
     wanted = (f"{ROOT}[dev]", *packages)
     python = python.resolve()  # of an environment that it is in itself, the Python below that
-    made_of = "\n".join((str(python), *wanted, (ROOT / "pyproject.toml").read_text()))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = (*project["dependencies"], *project["optional-dependencies"]["dev"])
+    made_of = "\n".join((str(python), *wanted, *needed))
     inside = folder / "bin" / "python"
     if not ready.exists() or ready.read_text() != made_of:
         options = ("--system-site-packages",) if system_site else ()

@@ -1,9 +1,9 @@
 """`make versions`: the tests on each Python there is, on the ends of the range of livekit-agents, and as installed.
 
-`python -m tests.versions.run [GROUP…]`, all without; `--workers N`. One table at the end, and exit code 1 when anything
-failed, or when a process used something of Python's that is deprecated. Other Pythons than `pythons` finds are named
-by the variable PYTHONS. livekit-agents' old releases do not bound their own dependencies from above; what they need to
-be imported today is pinned here.
+`python -m tests.versions.run [GROUP…]`, all without; a version of livekit-agents is a group, too. One table at the end,
+and exit code 1 when anything failed, or when a process used something of Python's that is deprecated. Other Pythons
+than `pythons` finds are named by the variable PYTHONS. livekit-agents' old releases do not bound their own dependencies
+from above; what they need to be imported today is pinned here.
 """
 
 import argparse
@@ -66,9 +66,9 @@ def of_newest() -> Iterator[Row]:
     yield list(of_pythons())[-1]
 
 
-def of_livekit_agents() -> Iterator[Row]:
-    """The ends of the range, on the default Python."""
-    for version in TRIED:
+def of_livekit_agents(*versions: str) -> Iterator[Row]:
+    """On the default Python; the ends of the range without."""
+    for version in versions or TRIED:
         yield Row(f"livekit-agents {version}", DEFAULT, VOICE, version)
 
 
@@ -95,14 +95,17 @@ GROUPS: dict[str, Callable[[], Iterator[Row]]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 1 when any row fails; all are run."""
     parser = argparse.ArgumentParser(prog="versions", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("group", nargs="*", help=f"any of {', '.join(GROUPS)}; all but newest without")
+    parser.add_argument(
+        "group", nargs="*", help=f"any of {', '.join(GROUPS)}, or a version of livekit-agents; all but newest without"
+    )
     parser.add_argument("--workers", type=int, default=4)
     options = parser.parse_args(argv)
     groups = options.group or [name for name in GROUPS if name != "newest"]
     results = {}
-    for row in (row for group in groups for row in GROUPS[group]()):
-        tell(f"\n{row.name}")
-        results[row] = run(row, options.workers)
+    for group in groups:
+        for row in GROUPS[group]() if group in GROUPS else of_livekit_agents(group):
+            tell(f"\n{row.name}")
+            results[row] = run(row, options.workers)
     tell(table(results))
     return 0 if all(result.ok for result in results.values()) else 1
 

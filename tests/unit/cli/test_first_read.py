@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.cli.first_read import read_apart
-from agenthost.config.examination import Options
-from agenthost.config.findings import ConfigError
-from agenthost.config.loading import examine, loaded
+from tests.support.script import run_script
 
 ENVIRON = {"LIVEKIT_URL": "ws://127.0.0.1:1", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "secret"}
 YAML = """
@@ -40,43 +37,55 @@ def file(folder: Path, text: str) -> Path:
     return path
 
 
-def test_configuration_is_the_same_as_read_here(tmp_path: Path) -> None:
-    """Rules, settings and read-only mappings cross the pipe unchanged."""
-    path = file(tmp_path, YAML)
+SAME = """
+import os, sys
+from pathlib import Path
+from agenthost.cli.first_read import read_apart
+from agenthost.config.examination import Options
+from agenthost.config.findings import ConfigError
+from agenthost.config.loading import examine, loaded
 
-    def read() -> object:
-        return loaded(examine(path, Options(environ=ENVIRON, command="start")))
+readers = []
 
-    assert read_apart(read)() == read()  # type: ignore[arg-type]
+def read():
+    readers.append(os.getpid())
+    return loaded(examine(Path({path!r}), Options(environ={environ}, command="start")))
+
+def told(read):
+    try:
+        return read()
+    except ConfigError as error:
+        return error.findings, error.source
+
+apart = told(read_apart(read))
+assert not readers
+result = apart == told(read)
+"""
 
 
-def test_findings_are_the_same_as_found_here(tmp_path: Path) -> None:
-    """A broken file raises the same ConfigError, with every finding."""
-    path = file(tmp_path, "entrypont: x:y\nlimits: { memory: 3 }\n")
-
-    def read() -> object:
-        return loaded(examine(path, Options(environ=ENVIRON, command="start")))
-
-    with pytest.raises(ConfigError) as here:
-        read()
-    with pytest.raises(ConfigError) as apart:
-        read_apart(read)()  # type: ignore[arg-type]
-    assert apart.value.findings == here.value.findings
-    assert apart.value.source == here.value.source
+@pytest.mark.parametrize("text", [YAML, "entrypont: x:y\nlimits: { memory: 3 }\n"])
+def test_what_comes_of_it_is_the_same_as_read_here(text: str, tmp_path: Path) -> None:
+    """Rules, settings and read-only mappings cross the pipe unchanged, and so does each finding of a broken file."""
+    assert run_script(SAME.format(path=str(file(tmp_path, text)), environ=ENVIRON))
 
 
 def test_reader_that_dies_is_replaced_by_reading_here() -> None:
     """Killed, out of memory: the host finds out itself what is wrong."""
-    import os
+    code = """
+        import os
+        from agenthost.cli.first_read import read_apart
+        parent = os.getpid()
+        reader, writer = os.pipe()
 
-    parent = os.getpid()
+        def read():
+            if os.getpid() != parent:
+                os.write(writer, b"yes")
+                os._exit(9)
+            return "read here"
 
-    def read() -> str:
-        if os.getpid() != parent:
-            os._exit(9)
-        return "read here"
-
-    assert read_apart(read)() == "read here"  # type: ignore[arg-type, comparison-overlap]
+        result = [read_apart(read)(), os.read(reader, 10).decode()]
+    """
+    assert run_script(code) == ["read here", "yes"]
 
 
 def test_libraries_of_the_reader_stay_out_of_the_host(tmp_path: Path) -> None:
@@ -85,3 +94,17 @@ def test_libraries_of_the_reader_stay_out_of_the_host(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CHILD, str(path)]
     told = subprocess.run(command, capture_output=True, text=True, check=True, env={**ENVIRON, "PATH": ""})
     assert told.stdout.split() == ["a", "False", "False"]
+
+
+def test_beside_a_thread_it_is_read_here() -> None:
+    """A debugger or a tracer may have started one: a lock that it holds a fork would never get, and Python warns."""
+    code = """
+        import os, threading, warnings
+        from agenthost.cli.first_read import read_apart
+        warnings.simplefilter("error")
+        gate = threading.Event()
+        threading.Thread(target=gate.wait).start()
+        result = read_apart(os.getpid)() == os.getpid()
+        gate.set()
+    """
+    assert run_script(code)
