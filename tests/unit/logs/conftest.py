@@ -34,7 +34,12 @@ def own_logging() -> Iterator[logging.Logger]:
     root.setLevel(level)
     logging.setLogRecordFactory(factory)
     for logger in list(root.manager.loggerDict.values()):
-        if isinstance(logger, logging.Logger) and logger.name.startswith(("test", "std")):
+        if not isinstance(logger, logging.Logger):
+            continue
+        logger.disabled = False
+        if logger.name == "agenthost":
+            logger.handlers[:] = []
+        if logger.name.startswith(("test", "std")):
             logger.handlers[:] = []
             logger.setLevel(logging.NOTSET)
             logger.propagate = True
