@@ -11,7 +11,11 @@ MODULES = sorted(ROOT.rglob("*.py"))
 LONGEST_MODULE = 300  # lines; the aim is 130
 LONGEST_EXCEPTION = 400
 EXCEPTIONS = 10  # so many may be longer than LONGEST_MODULE: a story that is cut for a ruler is harder to read
-TABLES = {"agenthost/config/agent_fields.py", "agenthost/config/codes.py"}  # data, read by looking up
+TABLES = {  # data, read by looking up
+    "agenthost/config/agent_fields.py",
+    "agenthost/config/codes.py",
+    "agenthost/ipc/messages.py",
+}
 LONGEST_FUNCTION = 40
 MEDIAN_MODULE = 150
 

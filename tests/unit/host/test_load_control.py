@@ -33,7 +33,9 @@ def test_agent_that_is_removed_while_its_load_is_asked_fails_nothing(
         hook = Hook("a", starter=starter, home=played_home(), init_seconds=10)
         plan = two_agents.agents["a"]
         load = LoadLimits(custom=CustomLoad(callable="m:load", limit=1.0))
-        agent = HostedAgent(replace(plan, config=replace(plan.config, load=load)), SimpleNamespace(hook=hook))
+        agent = HostedAgent(
+            replace(plan, config=replace(plan.config, load=load)), SimpleNamespace(hook=hook, values=None)
+        )
         current, metrics = Current(two_agents), Metrics()
         jobs = JobRegistry(metrics=metrics, errors=InternalErrors(metrics, log), oom=OomWatch(), log=log)
         control = LoadControl(current, jobs, log=log)
