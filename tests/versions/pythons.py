@@ -21,7 +21,7 @@ def newest_of_each() -> list[Path]:
     for python in _candidates():
         version = version_of(python)
         if version >= OLDEST and version > max((each for each in found if each[:2] == version[:2]), default=()):
-            found = {each: path for each, path in found.items() if each[:2] != version[:2]} | {version: python}
+            found = {each: path for each, path in found.items() if each[:2] != version[:2]} | {version: _behind(python)}
     return [found[version] for version in sorted(found)]
 
 
@@ -45,6 +45,11 @@ def version_of(python: Path) -> tuple[int, ...]:
     """() of what is no Python that runs, as a shim without a version behind it."""
     said = _said(str(python), "-c", "import sys, ssl, ctypes, venv; print(*sys.version_info[:3])")
     return tuple(int(number) for number in said.split())
+
+
+def _behind(shim: Path) -> Path:
+    """The interpreter itself: which one a shim runs depends on the folder."""
+    return Path(_said(str(shim), "-c", "import sys; print(sys.executable)").strip())
 
 
 def _said(*command: str) -> str:
