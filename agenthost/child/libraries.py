@@ -5,16 +5,21 @@ leaves what must not be shared: a thread, which no fork has, an open socket, pip
 user's own. The template is of no use then; the next one goes without that library, and each process imports it.
 """
 
+import asyncio
 import importlib
 import os
+import socket
 import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from agenthost.child.made_watch import MadeWatch, described, shown
 from agenthost.child.thread_watch import ThreadWatch
 from agenthost.child.user_modules import user_modules
 from agenthost.ipc.messages import LeftOut, Library
+
+_LOOP = "an event loop"
 
 
 def import_libraries(libraries: tuple[Library, ...], left_out: tuple[str, ...]) -> tuple[LeftOut, ...]:
@@ -23,9 +28,9 @@ def import_libraries(libraries: tuple[Library, ...], left_out: tuple[str, ...]) 
     One that cannot be imported is passed over: the process that needs it tells of that.
     """
     found: list[LeftOut] = []
-    watch = ThreadWatch()
-    before = _State(watch)
-    with watch:
+    watch, made = ThreadWatch(), MadeWatch()
+    before = _State(watch, made)
+    with watch, made:
         for library in libraries:
             if library.name in sys.modules or _is_below(library.name, left_out):
                 continue
@@ -34,7 +39,7 @@ def import_libraries(libraries: tuple[Library, ...], left_out: tuple[str, ...]) 
                     importlib.import_module(library.name)
                 except BaseException:
                     pass
-            now = _State(watch)
+            now = _State(watch, made)
             if reason := now.beyond(before):
                 found.append(LeftOut(names=(library.name, *watch.importing()), reason=reason))
             before = now
@@ -44,7 +49,8 @@ def import_libraries(libraries: tuple[Library, ...], left_out: tuple[str, ...]) 
 class _State:
     """What must not change by the import of a library."""
 
-    def __init__(self, watch: ThreadWatch) -> None:
+    def __init__(self, watch: ThreadWatch, made: MadeWatch) -> None:
+        self._made = made
         self._threads = watch.culprits()
         self._descriptors = _shared_descriptors()
         self._modules = user_modules()
@@ -54,11 +60,26 @@ class _State:
         threads = [text for text in self._threads if text not in before._threads]
         if threads:
             return f"it starts {'; '.join(threads)}"
-        opened = [what for number, what in self._descriptors.items() if number not in before._descriptors]
+        opened = {number: what for number, what in self._descriptors.items() if number not in before._descriptors}
         if opened:
-            return f"it opens {', '.join(sorted(set(opened)))}"
+            return f"it opens {', '.join(_places(opened, self._made))}"
         modules = set(self._modules) - set(before._modules)
         return f"it imports code of yours ({sorted(modules)[0]})" if modules else ""
+
+
+def _places(opened: Mapping[int, str], made: MadeWatch) -> list[str]:
+    """What these descriptors are, with the line that made them where Python code did."""
+    told: dict[str, None] = {}
+    loops = {place for one, place in made.living() if isinstance(one, asyncio.AbstractEventLoop)}
+    sockets = {one.fileno(): (one, place) for one, place in made.living() if isinstance(one, socket.socket)}
+    for number, what in opened.items():
+        if number in sockets:
+            one, place = sockets[number]
+            what = f"{'an event loop' if place in loops else described(one)} at {shown(place)}"
+        elif what == _LOOP and loops:
+            what = f"an event loop at {shown(min(loops))}"
+        told[what] = None
+    return list(told)
 
 
 def _shared_descriptors() -> dict[int, str]:
@@ -83,7 +104,7 @@ def _kind_of(number: int) -> str:
     except OSError:
         return ""  # the folder that was listed
     if target.startswith("anon_inode:[event"):
-        return "an event loop"
+        return _LOOP
     return target if target.startswith("/dev/nvidia") else ""
 
 

@@ -47,6 +47,9 @@ from agenthost.ipc.messages import (
     encode,
 )
 from agenthost.logs import pipe_handler
+from agenthost.logs.events import get_logger
+
+log = get_logger("template")
 
 
 class Loaded(Struct, kw_only=True):
@@ -169,7 +172,8 @@ def _load(spec: TemplateSpec, loaded: Loaded) -> None:
         if loaded.code.prewarm is not None and spec.code.prewarm_shared:
             loaded.phase = "prewarm"
             run_shared_prewarm(loaded.code, loaded.userdata)
-    state.check(spec.code, loaded.phase)
+    for what, place in state.check(spec.code, loaded.phase):
+        log.warning("shared by all jobs", what=what, at=place, hint="imports: own gives each job its own")
 
 
 def _load_libraries(spec: TemplateSpec, loaded: Loaded) -> None:

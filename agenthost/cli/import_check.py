@@ -88,7 +88,7 @@ def _probe(agent: AgentConfig, config: Config) -> Message | _NoAnswer:
         os.close(send)
         ended = False
         try:
-            process.communicate(encode(_request(agent, config)), timeout=START_SECONDS + agent.limits.init)
+            process.communicate(encode(_request(agent, config)), timeout=START_SECONDS + 2 * agent.limits.init)
             ended = process.returncode != -signal.SIGALRM  # the alarm of its own time limit
         except subprocess.TimeoutExpired:
             pass  # it hangs where not even the alarm is heard; killed below
@@ -156,7 +156,19 @@ def _report(agent: AgentConfig, answer: Message | _NoAnswer, node: Node, folder:
             place = f"{Path(answer.file).name}:{answer.line}" if answer.file else ""
             hint = f"{'raised in' if answer.traceback else 'correct'} {place}" if place else _CORRECT
             findings.about("AH265", answer.message.replace(f"{folder}{os.sep}", ""), node, hint=hint)
-        case TemplateReady(left_out=left_out, code=code):
+        case TemplateReady(left_out=left_out, code=code, shared=shared, threads=threads):
+            if threads:
+                message = f"every process starts anew, for {'; '.join(threads)}: no template can be forked"
+                findings.warn(
+                    "AH271",
+                    message.replace(f"{folder}{os.sep}", ""),
+                    node,
+                    hint="take it away, if starts take too long",
+                )
+            for what, place in shared:
+                message = f"all jobs of `{agent.id}` share {what}, made at {place}"
+                hint = "`imports: own` gives each job its own"
+                findings.warn("AH270", message.replace(f"{folder}{os.sep}", ""), node, hint=hint)
             for one in left_out:
                 message = f"every process of `{agent.id}` imports the library `{one.names[0]}` anew: {one.reason}"
                 findings.warn("AH267", message.replace(f"{folder}{os.sep}", ""), node)

@@ -1,4 +1,7 @@
-"""`agenthost validate`: read and check a file exactly as `start` does, without starting anything."""
+"""`agenthost validate`: read and check a file exactly as `start` does, without starting anything.
+
+Instead of a file it takes code, as `dev` does: then it is checked as `dev` would read the file that nobody wrote.
+"""
 
 import argparse
 import json
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("validate", help="check the file without running anything")
-    parser.add_argument("file", nargs="?", metavar="FILE", help="default: $AGENTHOST_CONFIG, else ./agenthost.yaml")
+    named = "the file, or module:attribute or script.py; default: $AGENTHOST_CONFIG, else ./agenthost.yaml"
+    parser.add_argument("file", nargs="?", metavar="FILE", help=named)
     parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="default: text")
     parser.add_argument("--profile", metavar="NAME", help="merge this profile of the file into it")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="PATH=VALUE", help="set a key")
@@ -32,10 +36,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from agenthost.config.loading import Options
+    from agenthost.config.named_code import names_code
 
+    is_code = args.file is not None and names_code(args.file)
     options = Options(
         environ=os.environ,
-        command="start" if args.connect else "validate",  # asking a server takes one, as `start` does
+        # asking a server takes one, as `start` does
+        command="start" if args.connect else "dev" if is_code else "validate",
         profile=args.profile,
         overrides=args.overrides,
         env_file=args.env_file,
@@ -55,8 +62,11 @@ def _examine(named: str | None, options: "Options", *, fix: bool) -> "tuple[Exam
     """What there is to say about the file, and how much of it was corrected before."""
     from agenthost.config.findings import ConfigError
     from agenthost.config.fixing import fix_file
-    from agenthost.config.loading import FILE_NAMES, Examination, Stage, examine, find_file
+    from agenthost.config.loading import FILE_NAMES, Examination, Stage, examine, examine_code, find_file
+    from agenthost.config.named_code import names_code
 
+    if named is not None and names_code(named):
+        return _called(examine_code(named, options), named), 0
     try:
         file = find_file(named, os.environ)
     except ConfigError as error:  # shown in the chosen format, like every other finding
@@ -66,6 +76,15 @@ def _examine(named: str | None, options: "Options", *, fix: bool) -> "tuple[Exam
         return missing, 0
     fixed = fix_file(file, options) if fix else 0
     return examine(file, options), fixed
+
+
+def _called(examination: "Examination", code: str) -> "Examination":
+    """With the name of the code where it is about a file that is not there."""
+    from msgspec.structs import replace
+
+    unwritten = str(examination.file)
+    found = (replace(each, file=code) if each.file == unwritten else each for each in examination.findings)
+    return replace(examination, file=Path(code), findings=tuple(found))
 
 
 def _import(examination: "Examination") -> "Examination":

@@ -266,6 +266,18 @@ _MEANING = _codes(
         "The code gives livekit-agents options that its own host would follow, and agenthost does not: what holds "
         "instead is told for each (`validate --import`).",
     ),
+    (
+        "AH270",
+        "shared by all jobs",
+        "Under `imports: shared` the import leaves a file open for writing, a datagram socket or a random generator, "
+        "with which all jobs work at once (`validate --import`).",
+    ),
+    (
+        "AH271",
+        "threads in every interpreter",
+        "Something that every interpreter of this environment imports, as `sitecustomize` or a wrapper of the command, "
+        "starts a thread: nothing can be forked, and every process is started anew (`validate --import`).",
+    ),
 )
 
 _ENVIRONMENT = _codes(

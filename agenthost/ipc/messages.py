@@ -154,10 +154,8 @@ class ModulesLoaded(Message, frozen=True, kw_only=True):
 class TemplateReady(Message, frozen=True, kw_only=True):
     """The template has imported everything. `modules` are the files of user code it loaded, for the watcher.
 
-    `threads` names what keeps it from forking (empty: it may fork): one text a thread, with the importing line.
-    `left_out` are libraries that keep it from forking: it is to be made anew without them. `framework`: the user's
-    code imports livekit-agents. `libraries` are those that it found out itself. `code` are the `CodeValues` of code for
-    another framework, None for our own.
+    `threads` (each with its line) and `left_out` keep it from forking. `framework`: the code imports livekit-agents.
+    `libraries` it found out itself, `code` are a framework's `CodeValues`, `shared` is what all jobs share, and where.
     """
 
     pid: int
@@ -168,6 +166,7 @@ class TemplateReady(Message, frozen=True, kw_only=True):
     framework: bool = False
     libraries: tuple[Library, ...] = ()
     code: Mapping[str, Any] | None = None
+    shared: tuple[tuple[str, str], ...] = ()
 
 
 class ForkProcess(Message, frozen=True, kw_only=True):

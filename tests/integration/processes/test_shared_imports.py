@@ -52,6 +52,15 @@ async def test_file_that_is_open_for_writing_is_a_warning(start: Start) -> None:
     await agent.host.wait_event("host started")
 
 
+async def test_random_generator_is_a_warning(start: Start) -> None:
+    """Each job would draw the numbers that the others draw, unless it seeds it."""
+    code = "import random\ndice = random.Random()\nasync def entrypoint(ctx): ...\n"
+    agent = await start(code, SHARED)
+    [line] = agent.host.events("shared by all jobs")
+    assert "random generator `dice`" in line.fields["what"]
+    assert "my_agent.py:" in line.fields["at"]
+
+
 async def test_code_is_imported_once_for_all(start: Start) -> None:
     """What the author knows to be fit for it is there before a job is."""
     code = "PID = os.getpid()\nasync def entrypoint(ctx: JobContext): tell(ctx, pid=PID)\n"

@@ -1,0 +1,6 @@
+import telemetry
+
+CONNECTION = telemetry.connection
+
+
+async def entrypoint(ctx): ...
