@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 
@@ -120,6 +121,19 @@ def _leave_to_host(_number: int, _frame: FrameType | None) -> None:
     """Not SIG_IGN: that would be inherited by a program which the user's code starts and later terminates."""
 
 
+_masks = threading.local()
+
+
+def _hold_back() -> None:
+    """Until a forked child has the handlers that it is to have: meanwhile ours would hear a signal that ends it, and
+    leave it running. So `multiprocessing.Pool` ends a worker that it has just started, and waits for ever."""
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_THE_HOST)
+
+
+def _let_come() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+
 def _hear_again() -> None:
     """What user code forks ends by these signals as everywhere, unless the user's own handlers are in their place.
 
@@ -128,9 +142,10 @@ def _hear_again() -> None:
     for number in _LEFT_TO_THE_HOST:
         if signal.getsignal(number) is _leave_to_host:
             signal.signal(number, signal.SIG_DFL)
+    _let_come()
 
 
-os.register_at_fork(after_in_child=_hear_again)
+os.register_at_fork(before=_hold_back, after_in_parent=_let_come, after_in_child=_hear_again)
 
 
 def reseed() -> None:

@@ -77,6 +77,23 @@ def test_signals_for_a_group_do_not_end_it_but_what_it_forks() -> None:
     assert run_script(code) == -15
 
 
+def test_signal_in_the_middle_of_a_fork_ends_what_is_forked() -> None:
+    """Before the child has had its handlers back; its parent's mask is as before."""
+    code = """
+        import os, signal
+        os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))  # it comes before ours
+        from agenthost.child.process_setup import leave_signals_to_host
+        leave_signals_to_host()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        result = [-status == signal.SIGTERM, signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before]
+    """
+    assert run_script(code) == [True, True]
+
+
 def test_stacks_are_dumped_on_request() -> None:
     """SIGUSR1, also while the interpreter is busy in C."""
     code = """
