@@ -21,7 +21,9 @@ import psutil
 AGENTHOST = (sys.executable, "-m", "agenthost")
 MARK = "AGENTHOST_TEST_RUN"
 GONE_SECONDS = 5.0
-DRAIN_SECONDS = 0.5  # of a close: without jobs a host ends at once, and jobs that still run would not end by themselves
+# Of a close: without jobs a host ends at once, and jobs that still run would not end by themselves. Longer than a host
+# takes two signals for one.
+DRAIN_SECONDS = 0.7
 SIGNAL_SECONDS = 3.0
 LOOK_SECONDS = 0.02  # how often to look at what has no event: processes and sockets of others
 # These hide the bytecode and buffering traps that users meet, and a developer's own server must not be used.

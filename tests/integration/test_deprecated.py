@@ -30,6 +30,7 @@ prewarm: my_agent:prewarm
 requests: { handler: my_agent:request }
 load: { custom: { callable: my_agent:load, limit: 0.9 } }
 log_format: json
+http: { listen: "127.0.0.1:0" }
 """
 USES = "warnings.warn_explicit('old', DeprecationWarning, agenthost.__file__, 1, 'agenthost')"
 
