@@ -1,5 +1,6 @@
 """Nothing that Python says will go away is used, in any process of a host."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ async def _run(run_any_host: RunHost, server: FakeLiveKitServer, folder: Path, m
     await host.wait_event("registered")
     offered = await server.offer("room", agent_name="all-parts")
     await host.wait_event("job ended", job_id=offered.job_id)
-    await host.close()
+    host.signal(signal.SIGTERM)
     assert await host.exit_code() == ExitCode.OK
 
 
