@@ -58,6 +58,7 @@ async def test_crowd_of_calls_is_served_and_counted(livekit_binary: Path) -> Non
 
 
 @pytest.mark.slow(10)
+@pytest.mark.quiet  # its waits are a hundredth of what they are: a processor that is shared is late for all of them
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_call_has_one_agent_in_the_end(seed: int) -> None:
     """Hosts with recovery die, fill up, fall silent and drain; no call is lost, and none ever has two agents."""
@@ -65,7 +66,8 @@ async def test_every_call_has_one_agent_in_the_end(seed: int) -> None:
         calls = LostCalls(server, seed=seed)
         try:
             await calls.run(rooms=60, seconds=5.0)
-            await poll(lambda: not calls.unserved(), timeout=15, what="calls were lost")
+            await poll(lambda: not calls.unserved(), timeout=15)
+            assert calls.unserved() == []
         finally:
             for host in calls.hosts:
                 await host.__aexit__(None, None, None)
