@@ -60,10 +60,15 @@ def subjects(peer_python: Path) -> tuple[Subject, ...]:
     ours = (sys.executable, "-m", "agenthost", "start", str(AGENTS / "agenthost.yaml"))
     peer = (str(peer_python), "-m", "livekit.agents", "start", str(AGENTS / "peer.py"))
     return (
-        Subject(name="agenthost", argv=ours, env={"BENCH_START_METHOD": "auto"}, crowds=True),
-        Subject(name="agenthost, spawn", argv=ours, env={"BENCH_START_METHOD": "spawn"}),
+        Subject(name="agenthost", argv=ours, env=_form("auto", "own"), crowds=True),
+        Subject(name="agenthost, imports: shared", argv=ours, env=_form("auto", "shared")),
+        Subject(name="agenthost, spawn", argv=ours, env=_form("spawn", "own")),
         Subject(name=f"livekit-agents {PEER_VERSION}", argv=peer),
     )
+
+
+def _form(start_method: str, imports: str) -> dict[str, str]:
+    return {"BENCH_START_METHOD": start_method, "BENCH_IMPORTS": imports}
 
 
 class Running:
