@@ -75,9 +75,9 @@ def _places(opened: Mapping[int, str], made: MadeWatch) -> list[str]:
     for number, what in opened.items():
         if number in sockets:
             one, place = sockets[number]
-            what = f"{'an event loop' if place in loops else described(one)} at {shown(place)}"
+            what = f"{_LOOP if place in loops else described(one)} at {shown(place)}"
         elif what == _LOOP and loops:
-            what = f"an event loop at {shown(min(loops))}"
+            what = f"{_LOOP} at {shown(min(loops))}"
         told[what] = None
     return list(told)
 

@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from agenthost.child.user_modules import is_users
+from agenthost.child.user_modules import is_installed, is_users
 
 Place = tuple[str, int]
 
 _OF_PYTHON = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib"))
-_INSTALLED = ("/site-packages/", "/dist-packages/")
 
 
 class MadeWatch:
@@ -118,8 +117,7 @@ def _nearest(frame: FrameType | None) -> Place:
         if not file.startswith("<"):
             if is_users(file):
                 return file, frame.f_lineno
-            installed = any(part in file for part in _INSTALLED)
-            if of_a_library is None and (installed or not file.startswith(_OF_PYTHON)):
+            if of_a_library is None and (is_installed(file) or not file.startswith(_OF_PYTHON)):
                 of_a_library = (file, frame.f_lineno)
             of_anybody = of_anybody if of_anybody[0] else (file, frame.f_lineno)
         frame = frame.f_back

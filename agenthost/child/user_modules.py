@@ -18,7 +18,6 @@ _NOT_THE_USERS = tuple(
     for folder in (str(Path(__file__).parents[1]), *map(sysconfig.get_path, ("stdlib", "platstdlib")))
 )
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-"""In the path of whatever was installed: for this environment, for the system, or for the user."""
 
 _claimed: set[str] = set()
 _targets: tuple[str, ...] = ()
@@ -34,9 +33,14 @@ def is_users(file: str) -> bool:
     """Whether `file` is the user's own, which they edit; their editable installs are, too."""
     if _claimed and file.startswith(tuple(_claimed)):
         return True
-    if any(installed in file for installed in _INSTALLED):
+    if is_installed(file):
         return False
     return not file.startswith((*_NOT_THE_USERS, *_targets))
+
+
+def is_installed(file: str) -> bool:
+    """Whether `file` lies where packages are installed, for this environment, for the system, or for the user."""
+    return any(folder in file for folder in _INSTALLED)
 
 
 def find_targets(own: Iterable[str]) -> None:
