@@ -260,6 +260,7 @@ async def test_scripts_of_packages_run_and_keep_their_options(
     assert (tmp_path / "ran").read_text().splitlines() == ["MainProcess"]
 
 
+RUNS_OPTIONS = 'if __name__ == "__main__":\n    cli.run_app(options)\n'
 CHECKS = """
 if not os.getenv("LIVEKIT_API_SECRET"):
     sys.exit(1)
@@ -275,8 +276,7 @@ async def test_code_that_needs_the_pair_at_import_has_it(
         'options = WorkerOptions(entrypoint_fnc=entrypoint, agent_name="scripted", '
         'ws_url=os.environ["LIVEKIT_URL"], api_key=SEEN["key"], api_secret=os.environ["LIVEKIT_API_SECRET"])\n'
     )
-    end = 'if __name__ == "__main__":\n    cli.run_app(options)\n'
-    (tmp_path / "main.py").write_text(AGENT + CHECKS + options + end)
+    (tmp_path / "main.py").write_text(AGENT + CHECKS + options + RUNS_OPTIONS)
     await run(run_host, fake_server, tmp_path, entrypoint)
     assert (await facts_of_job(fake_server, tmp_path, "scripted"))["key"] == fake_server.api_key
 
@@ -313,8 +313,7 @@ async def test_options_without_effect_are_one_warning(
         'options = WorkerOptions(entrypoint_fnc=entrypoint, agent_name="scripted", host="127.0.0.1", port=8081, '
         'max_retry=5, log_level="DEBUG", multiprocessing_context="spawn", prometheus_port=9090)\n'
     )
-    end = 'if __name__ == "__main__":\n    cli.run_app(options)\n'
-    (tmp_path / "main.py").write_text(AGENT + options + end)
+    (tmp_path / "main.py").write_text(AGENT + options + RUNS_OPTIONS)
     host = await run(run_host, fake_server, tmp_path, entrypoint)
     for number in range(2):
         await facts_of_job(fake_server, tmp_path, "scripted", f"room-{number}")
@@ -331,8 +330,7 @@ async def test_another_server_or_key_than_the_hosts_is_refused(
 ) -> None:
     """Exit 78 and a sentence: its callers are somewhere else."""
     options = f'options = WorkerOptions(entrypoint_fnc=entrypoint, agent_name="scripted", {option})\n'
-    end = 'if __name__ == "__main__":\n    cli.run_app(options)\n'
-    (tmp_path / "main.py").write_text(AGENT + options + end)
+    (tmp_path / "main.py").write_text(AGENT + options + RUNS_OPTIONS)
     file = tmp_path / "agenthost.yaml"
     file.write_text(f"entrypoint: {entrypoint}\nhttp: {{ listen: none }}\nlimits: {{ init: 60s }}\n")
     host = await run_host(file, server=fake_server, cwd=tmp_path)
